@@ -1,0 +1,262 @@
+"""One table of a backup: scan, plan, read what changed, reuse what did not, and write its manifest.
+
+The caller owns the snapshot; `BaseTable` is what an earlier backup knows of the same table.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from moi_backup.lake.arrow_types import Unrepresentable, canonical, canonical_dates
+from moi_backup.lake.assemble import DAY_FIELD, Assembled, Layout, assemble
+from moi_backup.lake.digest import day_digest, table_digest
+from moi_backup.lake.parquet import ENCODING
+from moi_backup.model.backup import TableEntry
+from moi_backup.model.day import DayRange, order_of
+from moi_backup.model.span import Span, plan_spans
+from moi_backup.model.table import Chunk, ChunkList, ChunkListRef, ScannedDay, TableManifest
+from moi_backup.operations.progress import Progress
+from moi_backup.operations.protect import ProtectedTable
+from moi_backup.operations.read_ahead import read_ahead
+from moi_backup.postgres.arrow_session import ArrowSession
+from moi_backup.postgres.change_scan import scan_days
+from moi_backup.postgres.export import Read, RowSource, plan_reads, select_rows
+from moi_backup.postgres.session import Connection
+from moi_backup.repository.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class BaseTable:
+    """What an earlier backup knows of a table. `trusted`: the change scan may skip days it saw unchanged."""
+
+    manifest: TableManifest
+    lists: Mapping[str, ChunkList]
+    trusted: bool
+
+    def chunks_of(self, span: Span) -> tuple[Chunk, ...]:
+        """Its chunks of a span, if they hold exactly the span's days."""
+        found = tuple(chunk for chunk in self.chunks(span.month) if chunk.span == span.name)
+        rows: dict[str, int] = {}
+        for day in itertools.chain.from_iterable(chunk.days for chunk in found):
+            rows[day.day] = rows.get(day.day, 0) + day.rows
+        return found if tuple(rows.items()) == span.days else ()
+
+    def chunks(self, month: str) -> tuple[Chunk, ...]:
+        """All its chunks of a month."""
+        return self.lists[month].chunks if month in self.lists else ()
+
+    def scanned(self, label: str, month: str) -> ScannedDay | None:
+        """What the scan saw of a day then."""
+        return self.lists[month].scan.get(label) if month in self.lists else None
+
+
+@dataclass
+class _Written:
+    """Chunks by month as they come, and what of them was new."""
+
+    months: dict[str, list[Chunk]] = field(default_factory=dict[str, list[Chunk]])
+    new: list[Chunk] = field(default_factory=list[Chunk])
+
+    def keep(self, month: str, chunks: Iterable[Chunk]) -> None:
+        self.months.setdefault(month, []).extend(chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class TableBackup:
+    """Backs up tables into one repository from one snapshot. `damaged` names chunks (by stored hash) that must be written anew."""
+
+    conn: Connection
+    session: ArrowSession
+    repository: Repository
+    progress: Progress
+    damaged: frozenset[str] = frozenset()
+
+    def take(
+        self, table: ProtectedTable, base: BaseTable | None, *, days: DayRange | None, fingerprint: dict[str, str]
+    ) -> tuple[TableManifest, TableEntry]:
+        """Back up one table; `days` limits what is covered."""
+        scan = scan_days(self.conn, table.name, only=table.catalog.only, day=table.day)
+        if days is not None:
+            scan = {label: seen for label, seen in scan.items() if label in days}
+        spans = plan_spans({label: seen.rows for label, seen in scan.items()})
+        table = table if base is None else table.with_text(_text_columns(base.manifest))
+        while True:
+            usable = base if base is not None and _comparable(base.manifest, table) else None
+            try:
+                written = self._chunks(table, spans, scan, usable, limited=days is not None)
+                break
+            except Unrepresentable as found:
+                self.progress.warn(
+                    f"{table.name}: column {found.column!r} holds a value its type cannot be stored in natively "
+                    "(NaN or infinity); the whole column is stored as text from now on."
+                )
+                table = table.with_text([found.column])
+        return self._publish(table, spans, scan, usable, written, fingerprint)
+
+    def _chunks(
+        self, table: ProtectedTable, spans: Sequence[Span], scan: Mapping[str, ScannedDay], base: BaseTable | None, *, limited: bool
+    ) -> _Written:
+        written = _Written()
+        kept = [self._unchanged(table, span, scan, base) for span in spans]
+        wanted = [not chunks for chunks in kept]
+        reads = plan_reads(spans, wanted)
+        everything = len(reads) == 1 and all(wanted) and not limited
+        task = str(table.name)
+        self.progress.start(task, total=sum(span.rows for span in spans))
+        arriving = self._read(table.source, reads, everything=everything)
+        for span, chunks in zip(spans, kept, strict=True):
+            if chunks:
+                written.keep(span.month, chunks)
+                self.progress.advance(task, span.rows)
+                continue
+            for assembled in itertools.takewhile(lambda item: item is not None, arriving):
+                chunk, is_new = self._store(table, assembled, base, span.month)
+                written.keep(span.month, [chunk])
+                written.new += [chunk] if is_new else []
+                self.progress.advance(task, chunk.rows)
+        next(arriving, None)  # lets the last read see that its stream has ended
+        return written
+
+    def _unchanged(
+        self, table: ProtectedTable, span: Span, scan: Mapping[str, ScannedDay], base: BaseTable | None
+    ) -> tuple[Chunk, ...]:
+        """The base's chunks of a span whose days the scan saw unchanged and whose objects are whole; else nothing."""
+        if base is None or not base.trusted:
+            return ()
+        if any(base.scanned(label, span.month) != scan[label] for label, _ in span.days):
+            return ()
+        chunks = base.chunks_of(span)
+        return chunks if all(self._reusable(table, chunk) for chunk in chunks) else ()
+
+    def _store(self, table: ProtectedTable, assembled: Assembled, base: BaseTable | None, month: str) -> tuple[Chunk, bool]:
+        """The chunk as stored, and whether it had to be written."""
+        digest = assembled.digest
+        for known in base.chunks(month) if base else ():
+            if (known.span, known.digest) == (assembled.span, digest) and self._reusable(table, known):
+                assembled.discard()
+                return known, False
+        stored = self.repository.store_chunk(table.name, span=assembled.span, digest=digest, file=assembled.write())
+        return assembled.stored(stored=stored.digest, size=stored.size), True
+
+    def _reusable(self, table: ProtectedTable, chunk: Chunk) -> bool:
+        return chunk.encoding == ENCODING and chunk.stored not in self.damaged and self.repository.has_chunk(table.name, chunk)
+
+    def _read(self, source: RowSource, reads: Sequence[Read], *, everything: bool) -> Iterator[Assembled | None]:
+        """Assembled chunks of all reads; None after the last chunk of each span."""
+        layout = Layout(source.columns, source.order_by, None if source.day is None else source.day.column)
+        scratch = self._scratch_files()
+        for read in reads:
+            sql = select_rows(source, None if everything else read.runs)
+            with_days = _canonical_batches(read_ahead(self.session.batches(sql)), source)
+            yield from _by_span(assemble(with_days, read.spans, layout=layout, scratch=scratch), read.spans)
+
+    def _scratch_files(self) -> Iterator[Path]:
+        folder = self.repository.store.scratch()
+        return (folder / f"chunk-{id(self)}-{number}.parquet" for number in itertools.count())
+
+    def _publish(
+        self,
+        table: ProtectedTable,
+        spans: Sequence[Span],
+        scan: Mapping[str, ScannedDay],
+        base: BaseTable | None,
+        written: _Written,
+        fingerprint: dict[str, str],
+    ) -> tuple[TableManifest, TableEntry]:
+        refs: list[ChunkListRef] = []
+        for month in dict.fromkeys(span.month for span in spans):
+            labels = [label for span in spans if span.month == month for label, _ in span.days]
+            chunks = ChunkList(month=month, chunks=tuple(written.months[month]), scan={label: scan[label] for label in labels})
+            refs.append(self._list_ref(chunks, base))
+        chunks = [chunk for month in written.months.values() for chunk in month]
+        manifest = TableManifest(
+            table=table.name,
+            columns=table.source.columns,
+            day=table.day,
+            order_by=table.catalog.order_by,
+            key=table.key,
+            required=table.required,
+            data_class=table.data_class,
+            rows=sum(ref.rows for ref in refs),
+            digest=digest_of_chunks(chunks),
+            months=tuple(refs),
+        )
+        entry = TableEntry(
+            table=table.name,
+            manifest=self.repository.write_table(manifest),
+            rows=manifest.rows,
+            digest=manifest.digest,
+            chunks=len(chunks),
+            new_chunks=len(written.new),
+            bytes=sum(chunk.size for chunk in chunks),
+            bytes_written=sum(chunk.size for chunk in written.new),
+            weight=sum(chunk.weight for chunk in chunks),
+            fingerprint=fingerprint,
+        )
+        self.progress.finish(str(table.name), f"{len(written.new)} of {len(chunks)} chunks new")
+        return manifest, entry
+
+    def _list_ref(self, chunks: ChunkList, base: BaseTable | None) -> ChunkListRef:
+        if base is not None and base.lists.get(chunks.month) == chunks:
+            return next(ref for ref in base.manifest.months if ref.month == chunks.month)
+        return ChunkListRef(
+            month=chunks.month,
+            list=self.repository.write_chunk_list(chunks),
+            rows=sum(chunk.rows for chunk in chunks.chunks),
+            size=sum(chunk.size for chunk in chunks.chunks),
+            chunks=len(chunks.chunks),
+        )
+
+
+def days_of_chunks(chunks: Iterable[Chunk]) -> dict[str, tuple[int, str]]:
+    """Label to rows and day digest, in day order."""
+    parts: dict[str, list[tuple[int, str]]] = {}
+    for day in itertools.chain.from_iterable(chunk.days for chunk in chunks):
+        parts.setdefault(day.day, []).append((day.rows, day.digest))
+    return {
+        label: (sum(rows for rows, _ in parts[label]), day_digest([digest for _, digest in parts[label]]))
+        for label in sorted(parts, key=order_of)
+    }
+
+
+def digest_of_chunks(chunks: Iterable[Chunk]) -> str:
+    """The table digest over all its chunks."""
+    return table_digest((label, rows, digest) for label, (rows, digest) in days_of_chunks(chunks).items())
+
+
+def _comparable(base: TableManifest, table: ProtectedTable) -> bool:
+    """Whether the base's chunks hold the same columns, cut and ordered alike."""
+    then = [(column.name, column.arrow, column.encoding, column.generated) for column in base.columns]
+    now = [(column.name, column.arrow, column.encoding, column.generated) for column in table.source.columns]
+    return then == now and base.day == table.day and base.order_by == table.catalog.order_by
+
+
+def _text_columns(base: TableManifest) -> list[str]:
+    """Columns the base stores as text; storing as text is kept, so that digests stay comparable."""
+    return [column.name for column in base.columns if column.encoding == "text"]
+
+
+def _canonical_batches(batches: Iterator[pa.RecordBatch], source: RowSource) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        rows = canonical(batch, source.columns)
+        if source.labelled:
+            rows = rows.append_column(DAY_FIELD, canonical_dates(batch.column(batch.num_columns - 1)))
+        yield rows
+
+
+def _by_span(assembled: Iterator[Assembled], spans: Sequence[Span]) -> Iterator[Assembled | None]:
+    """The chunks with a None after each span's last one."""
+    remaining = iter(assembled)
+    for span in spans:
+        rows = span.rows
+        while rows > 0:
+            chunk = next(remaining)
+            rows -= sum(day.rows for day in chunk.days)
+            yield chunk
+        yield None
+    next(remaining, None)  # lets the assembler see that the stream has ended

@@ -1,0 +1,259 @@
+"""Take a backup: every table from one snapshot, published at the very end (docs/format.md, "Writing and deleting").
+
+Until the chain entry exists there is no backup; a run that is killed leaves debris that no reader takes for one.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+
+
+from moi_backup.errors import StorageError, UsageError
+from moi_backup.model.backup import BackupKind, BackupManifest, Coverage, SchemaDump, TableEntry
+from moi_backup.model.configuration import configuration_digest
+from moi_backup.model.day import DayRange
+from moi_backup.model.table import TableManifest, TableName
+from moi_backup.operations.back_up_table import BaseTable, TableBackup
+from moi_backup.operations.back_up_schema import back_up_schema
+from moi_backup.operations.progress import Progress, Silent
+from moi_backup.operations.protect import ProtectedTable, protected_names, read_protected, unprotected_names
+from moi_backup.operations.workspace import Workspace
+from moi_backup.postgres.arrow_session import ArrowSession
+from moi_backup.postgres.connection_url import address_of
+from moi_backup.postgres.export import shared_snapshot
+from moi_backup.postgres.fingerprint import server_fingerprint, still_valid, table_fingerprint
+from moi_backup.postgres.session import (
+    Connection,
+    CoordinatingSnapshot,
+    begin,
+    connect,
+    coordinating_snapshot,
+    session_settings,
+    snapshot_text,
+)
+from moi_backup.repository.backups import is_recovery_point, read_backups
+from moi_backup.repository.chain import append, read_chain
+from moi_backup.repository.layout import new_backup_id
+from moi_backup.repository.leases import Lease
+from moi_backup.repository.marks import damaged_chunks, refuse_while_pruned
+from moi_backup.repository.repository import Repository
+from moi_backup.repository.verify import verify_written
+
+MINIMUM_FREE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRequest:
+    """What a person asked for. `full` None: incremental where there is a base, else full."""
+
+    full: bool | None = None
+    tables: tuple[TableName, ...] | None = None
+    days: DayRange | None = None
+    reason: str = ""
+    wait: float = 0.0
+    kind: BackupKind | None = None
+
+    @property
+    def coverage(self) -> Coverage:
+        """What the backup will cover."""
+        names = None if self.tables is None else tuple(sorted(str(name) for name in self.tables))
+        return Coverage(tables=names, days=self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupResult:
+    """A published backup and what each table's manifest says."""
+
+    manifest: BackupManifest
+    tables: tuple[TableManifest, ...]
+    lease_epoch: int
+
+
+def take_backup(workspace: Workspace, request: BackupRequest, *, progress: Progress | None = None) -> BackupResult:
+    """Back up the configured tables and publish the result.
+
+    Raises ConfigurationError before anything is written for names that do not exist, Locked while another operation
+    writes, SourceError and StorageError for what the database or the medium refuses. Nothing is published then.
+    """
+    progress = progress or Silent()
+    repository = workspace.open()
+    url = workspace.source_url()
+    with connect(url) as conn:
+        names = _names(conn, workspace, request)
+        with workspace.writing(repository, operation="backup", wait=request.wait) as lease:
+            refuse_while_pruned(repository.store)
+            return _Run(workspace, request, repository, lease, conn, url, progress).take(names)
+
+
+def _names(conn: Connection, workspace: Workspace, request: BackupRequest) -> tuple[TableName, ...]:
+    """The tables to back up, checked against catalog and configuration before the lease is taken."""
+    begin(conn, lock_timeout_ms=_lock_timeout_ms(workspace))
+    protected = protected_names(conn, workspace.configuration)
+    unknown = [str(name) for name in request.tables or () if name not in protected]
+    if unknown:
+        raise UsageError(
+            f"Not a protected table: {', '.join(unknown)}.",
+            meaning="Nothing was written.",
+            remedy=f"Protected are: {', '.join(map(str, protected)) or 'none'}. Add it to moi.toml to protect it.",
+        )
+    if not protected:
+        raise UsageError(
+            f"Schema {workspace.configuration.source.schema!r} has no tables, so there is nothing to back up.",
+            remedy="Name the tables in moi.toml, or check that MOI_SOURCE_URL is the right database.",
+        )
+    read_protected(conn, workspace.configuration, protected)
+    conn.rollback()
+    return tuple(request.tables or protected)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One backup under the writer's lease."""
+
+    workspace: Workspace
+    request: BackupRequest
+    repository: Repository
+    lease: Lease
+    conn: Connection
+    url: str
+    progress: Progress
+
+    def take(self, names: Sequence[TableName]) -> BackupResult:
+        started = self.workspace.clock.now()
+        base = self._base()
+        snapshot = self._snapshot(names)
+        tables = read_protected(self.conn, self.workspace.configuration, names)
+        self._require_space(tables, base)
+        schema = back_up_schema(self.repository, self.conn, self.url, tables, snapshot=snapshot.exported, base=base)
+        written = self._tables(tables, snapshot, base)
+        manifest = self._manifest(started, snapshot, schema, written, base)
+        self.conn.rollback()
+        self._publish(manifest, started)
+        return BackupResult(manifest, tuple(table for table, _ in written), self.lease.epoch)
+
+    def _base(self) -> BackupManifest | None:
+        """The newest complete backup, whose chunks are reused where they are whole."""
+        found = None
+        for manifest in read_backups(self.repository, read_chain(self.repository)):
+            found = manifest if is_recovery_point(manifest) else found
+        if found is None and self.request.full is False:
+            self.progress.warn("There is no complete backup to build on, so this one is full.")
+        return found
+
+    def _snapshot(self, names: Sequence[TableName]) -> CoordinatingSnapshot:
+        snapshot = coordinating_snapshot(
+            self.conn, names, address=address_of(self.url), lock_timeout_ms=_lock_timeout_ms(self.workspace)
+        )
+        self.progress.step(
+            f"Snapshot {snapshot.source.snapshot} of {snapshot.source.database}; until the backup ends, VACUUM keeps rows that die after it."
+        )
+        return snapshot
+
+    def _tables(
+        self, tables: Sequence[ProtectedTable], snapshot: CoordinatingSnapshot, base: BackupManifest | None
+    ) -> list[tuple[TableManifest, TableEntry]]:
+        server = {**server_fingerprint(self.conn), "configuration": configuration_digest(self.workspace.configuration)}
+        settings = session_settings(
+            server_version=self.conn.info.server_version, lock_timeout_ms=_lock_timeout_ms(self.workspace)
+        )
+        written: list[tuple[TableManifest, TableEntry]] = []
+        with ArrowSession(self.url) as session:
+            for statement in shared_snapshot(snapshot_text(snapshot.exported), settings):
+                session.script(statement)
+            backup = TableBackup(
+                self.conn, session, self.repository, self.progress, damaged_chunks(self.repository.store)
+            )
+            for table in tables:
+                fingerprint = {**server, **table_fingerprint(self.conn, table.catalog)}
+                known = self._base_table(table, base, fingerprint)
+                written.append(backup.take(table, known, days=self.request.days, fingerprint=fingerprint))
+                self.lease.assert_held()
+        return written
+
+    def _base_table(
+        self, table: ProtectedTable, base: BackupManifest | None, fingerprint: dict[str, str]
+    ) -> BaseTable | None:
+        entry = next((entry for entry in base.tables if entry.table == table.name), None) if base else None
+        if entry is None:
+            return None
+        manifest = self.repository.read_table(entry.manifest)
+        lists = {ref.month: self.repository.read_chunk_list(ref.list) for ref in manifest.months}
+        reason = "a full backup reads everything" if self.request.full else still_valid(entry.fingerprint, fingerprint)
+        if reason and not self.request.full:
+            self.progress.step(f"{table.name}: every row is read, because {reason}.")
+        return BaseTable(manifest, lists, trusted=reason is None)
+
+    def _manifest(
+        self,
+        started: datetime,
+        snapshot: CoordinatingSnapshot,
+        schema: SchemaDump,
+        written: Sequence[tuple[TableManifest, TableEntry]],
+        base: BackupManifest | None,
+    ) -> BackupManifest:
+        full = base is None or bool(self.request.full)
+        return BackupManifest(
+            id=new_backup_id(started, entropy=os.urandom(3)),
+            kind=self.request.kind or ("full" if full else "incremental"),
+            started_at=_stamp(started),
+            finished_at=_stamp(self.workspace.clock.now()),
+            reason=self.request.reason,
+            coverage=self.request.coverage,
+            source=snapshot.source,
+            base=None if full or base is None else base.id,
+            schema=schema,
+            tables=tuple(entry for _, entry in written),
+            unprotected=tuple(str(name) for name in unprotected_names(self.conn, self.workspace.configuration)),
+            configuration=configuration_digest(self.workspace.configuration),
+            tool=_tool_versions(),
+            partition_start=self.workspace.configuration.source.partition_start.isoformat(),
+            timezone=self.workspace.configuration.source.timezone,
+        )
+
+    def _publish(self, manifest: BackupManifest, started: datetime) -> None:
+        """Read back what the manifest names, then write it and the chain entry that makes it a backup."""
+        verify_written(self.repository, manifest)
+        hours = (self.workspace.clock.now() - started).total_seconds() / 3600
+        if hours > self.workspace.configuration.source.max_duration:
+            raise StorageError(
+                f"The backup took {hours:.1f} h, longer than the allowed {self.workspace.configuration.source.max_duration:g} h.",
+                meaning="It was not published: a clean-up may already count on no backup running that long.",
+                remedy="Raise source.max_duration (at most 24 h) or back up fewer tables at once.",
+            )
+        refuse_while_pruned(self.repository.store)
+        stored = self.repository.write_backup(manifest)
+        append(
+            self.repository, action="publish", backup=manifest.id, manifest=stored, at=self.workspace.clock.now(), lease=self.lease
+        )
+
+    def _require_space(self, tables: Sequence[ProtectedTable], base: BackupManifest | None) -> None:
+        """Refuse to begin what cannot fit: half of what tables without a base take in the database, and a reserve."""
+        free = self.repository.store.free_bytes()
+        known = {entry.table for entry in base.tables} if base else set[TableName]()
+        needed = MINIMUM_FREE_BYTES + sum(table.catalog.size for table in tables if table.name not in known) // 2
+        if free is not None and free < needed:
+            raise StorageError(
+                f"{self.repository.store.address} has {free >> 20} MiB free; this backup may need {needed >> 20} MiB.",
+                meaning="Nothing was written.",
+                remedy="Free some space, or move the repository (MOI_REPOSITORY).",
+            )
+
+
+def _lock_timeout_ms(workspace: Workspace) -> int:
+    return int(workspace.configuration.source.lock_timeout * 1000)
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
+
+
+def _tool_versions() -> dict[str, str]:
+    packages = ("moi-backup", "pyarrow", "adbc-driver-postgresql", "psycopg", "blake3")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
+
+

@@ -1,0 +1,78 @@
+"""Where an operation works: settings turned into a database URL and an open repository. Nothing connects before it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from moi_backup.errors import SourceError
+from moi_backup.model.configuration import Configuration
+from moi_backup.repository.chain import Chain, read_chain
+from moi_backup.repository.clock import Clock, SystemClock
+from moi_backup.repository.identity import own_identity
+from moi_backup.repository.leases import Lease, acquire
+from moi_backup.repository.repository import Repository, open_repository
+from moi_backup.settings import EMBEDDED_DATABASE, DatabaseSetting, Settings
+from moi_backup.storage.local import LocalStore
+
+WRITER = "writer"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The settings of this process and the clock of its operations."""
+
+    settings: Settings
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is protected and how."""
+        return self.settings.configuration
+
+    def source_url(self) -> str:
+        """The protected database, with its password."""
+        return self.database_url(self.settings.source)
+
+    def restore_url(self) -> str:
+        """The database restored partitions go to, with its password."""
+        return self.database_url(self.settings.restore_target)
+
+    def database_url(self, setting: DatabaseSetting) -> str:
+        """A configured database's URL; raises SourceError when it is the embedded server and that does not run."""
+        return setting.url or self._embedded_url()
+
+    def store(self) -> LocalStore:
+        """The place of the repository."""
+        return LocalStore(self.settings.repository.path)
+
+    def open(self) -> Repository:
+        """The repository; raises NoRepository."""
+        return open_repository(self.store(), heads=self.settings.state.path / "heads")
+
+    def history(self) -> tuple[Repository, Chain]:
+        """The repository and its checked chain."""
+        repository = self.open()
+        return repository, read_chain(repository)
+
+    @contextmanager
+    def writing(self, repository: Repository, *, operation: str, wait: float) -> Iterator[Lease]:
+        """Hold the writer's lease; raises Locked."""
+        lease = acquire(
+            repository.store, WRITER, operation=operation, wait=wait, clock=self.clock, identity=own_identity()
+        )
+        with lease:
+            yield lease
+
+    def _embedded_url(self) -> str:
+        from moi_backup.postgres import embedded  # noqa: PLC0415 - only who needs the embedded server pays for it
+
+        server = embedded.running(self.settings.state.path)
+        if server is None:
+            raise SourceError(
+                "No database is configured, and the embedded server does not run.",
+                meaning=f"Looked for it in {self.settings.state.path}.",
+                remedy="Set MOI_SOURCE_URL to the database to protect, or start the embedded one with make up.",
+            )
+        return server.url(EMBEDDED_DATABASE)

@@ -1,0 +1,79 @@
+"""Which backup is meant: `BACKUP` on the command line is an id, a unique prefix, `latest` or `latest-full`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from moi_backup.errors import UsageError
+from moi_backup.model.backup import BackupManifest
+from moi_backup.repository.chain import Chain, manifest_hashes, published, states
+from moi_backup.repository.damage import DamagedObject
+from moi_backup.repository.repository import Repository
+
+LATEST, LATEST_FULL = "latest", "latest-full"
+_SHOWN = 10
+
+
+def read_backups(repository: Repository, chain: Chain) -> Iterator[BackupManifest]:
+    """The manifests of all listed backups in the order of publishing; raises DamagedObject at a damaged one."""
+    for backup in published(chain):
+        yield read_backup(repository, chain, backup)
+
+
+def read_backup(repository: Repository, chain: Chain, backup: str) -> BackupManifest:
+    """The manifest of a backup that was published under this exact id, checked against the chain."""
+    manifest = repository.read_backup(backup, stored=manifest_hashes(chain)[backup])
+    if manifest.id != backup:
+        raise DamagedObject(f"backups/{backup}", "inconsistent", f"is the manifest of {manifest.id}")
+    return manifest
+
+
+def resolve_backup(repository: Repository, chain: Chain, text: str) -> BackupManifest:
+    """The manifest of the backup that a person named; raises UsageError saying why it is none, or which are meant."""
+    if text in (LATEST, LATEST_FULL):
+        return _latest(repository, chain, full=text == LATEST_FULL)
+    listed = published(chain)
+    found = [backup for backup in listed if backup == text] or [backup for backup in listed if backup.startswith(text)]
+    if len(found) == 1:
+        return read_backup(repository, chain, found[0])
+    raise _ambiguous(text, found) if found and text else _unknown(text, chain)
+
+
+def is_recovery_point(manifest: BackupManifest) -> bool:
+    """Whether a backup can be `latest`: complete, and not taken on the way to an upload or a restore."""
+    return manifest.coverage.complete and manifest.kind in ("full", "incremental")
+
+
+def _latest(repository: Repository, chain: Chain, *, full: bool) -> BackupManifest:
+    listed = published(chain)
+    for backup in reversed(listed):
+        manifest = read_backup(repository, chain, backup)
+        if is_recovery_point(manifest) and (manifest.kind == "full" or not full):
+            return manifest
+    what = "full backup" if full else "backup"
+    others = f" ({len(listed)} listed, but limited to tables or days, or not {what}s)" if listed else ""
+    raise UsageError(
+        f"There is no complete {what} yet{others}.",
+        remedy="Take one with moi-backup backup --full, or name a backup by its id (moi-backup backups).",
+    )
+
+
+def _ambiguous(text: str, found: list[str]) -> UsageError:
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return UsageError(
+        f"{text!r} is the beginning of {len(found)} backups: {', '.join(found[-_SHOWN:])}{more}.",
+        remedy="Give more of the id.",
+    )
+
+
+def _unknown(text: str, chain: Chain) -> UsageError:
+    state = states(chain).get(text)
+    if state == "expire":
+        return UsageError(f"Backup {text} has expired and is in the trash.", remedy="See moi-backup backups.")
+    if state == "prune":
+        return UsageError(f"Backup {text} has expired and was removed for good.", remedy="See moi-backup backups.")
+    newest = published(chain)[-1:]
+    remedy = (
+        f"The newest is {newest[0]}; moi-backup backups lists all." if newest else "Take one with moi-backup backup."
+    )
+    return UsageError(f"No backup is called {text!r}{'' if newest else '; there are none yet'}.", remedy=remedy)

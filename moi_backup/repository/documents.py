@@ -1,0 +1,110 @@
+"""Documents: canonical JSON, gzip-compressed below `tables/`, and the refusal of what this version cannot read."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from blake3 import blake3
+
+from moi_backup.errors import NoRepository
+from moi_backup.repository.damage import DamagedObject
+
+FORMAT = 1
+_HASH_BYTES = 1 << 20
+_GZIP_LEVEL = 6
+Document = TypeVar("Document", bound=msgspec.Struct)
+
+
+class _Versioned(msgspec.Struct):
+    """The only field that is read before the version is known."""
+
+    format: int = 1
+
+
+class RepositoryDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`repository.json`: `id` is 32 hex digits; `encryption` is there in encrypted repositories only."""
+
+    created_at: str
+    id: str
+    encryption: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    format: int = FORMAT
+
+
+def encode_document(document: msgspec.Struct) -> bytes:
+    """JSON in UTF-8 with sorted keys and no white space: equal values give equal bytes."""
+    return msgspec.json.encode(document, order="sorted")
+
+
+def decode_document(data: bytes, kind: type[Document], *, name: str) -> Document:
+    """The document that the object `name` holds.
+
+    Raises NoRepository when a newer version wrote it (its `format`, or a field unknown here), DamagedObject when it is
+    none.
+    """
+    try:
+        version = msgspec.json.decode(data, type=_Versioned).format
+        if version > FORMAT:
+            raise _newer(name, f"has format {version}, this version reads up to format {FORMAT}", version)
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        if "unknown field" in str(error):
+            raise _newer(name, f"holds what this version does not know ({error})", FORMAT) from error
+        raise DamagedObject(name, "content", f"is no valid document ({error})") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DamagedObject(name, "content", f"is no document ({error})") from error
+
+
+def compress(data: bytes) -> bytes:
+    """Gzip without a time in it."""
+    return gzip.compress(data, compresslevel=_GZIP_LEVEL, mtime=0)
+
+
+def decompress(data: bytes, *, name: str) -> bytes:
+    """Inverse of `compress`; DamagedObject when it is no gzip, or cut short."""
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DamagedObject(name, "content", f"cannot be decompressed ({error})") from error
+
+
+def digest_of(data: bytes) -> str:
+    """Blake3 in lower-case hex."""
+    return blake3(data).hexdigest()
+
+
+def require_digest(data: bytes, digest: str, *, name: str) -> None:
+    """DamagedObject unless the bytes have this blake3."""
+    found = digest_of(data)
+    if found != digest:
+        raise DamagedObject(name, "content", f"has the hash {found} instead of {digest}")
+
+
+def hash_file(file: Path) -> tuple[str, int]:
+    """Blake3 and size of a file, read in pieces (not mapped: a failing disk then is an error, not a killed process)."""
+    hasher, size = blake3(), 0
+    with file.open("rb") as opened:
+        while block := opened.read(_HASH_BYTES):
+            hasher.update(block)
+            size += len(block)
+    return hasher.hexdigest(), size
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment as documents write it: UTC with offset, microseconds; ValueError without a time zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone cannot be stored")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _newer(name: str, detail: str, version: int) -> NoRepository:
+    needed = f"format {version}" if version > FORMAT else "the format of the version that wrote it"
+    return NoRepository(
+        f"The repository was written by a newer version: {name} {detail}.",
+        meaning="It is refused as a whole; nothing is read in part.",
+        remedy=f"Install a moi-backup that reads {needed}.",
+    )

@@ -1,0 +1,239 @@
+"""`MOI_*` environment and `moi.toml`, read once at the edge of the process; docs/configuration.md lists them all.
+
+Nothing here connects to anything: whether the embedded server runs is found out by the operations.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from hashlib import blake2b
+from pathlib import Path
+from urllib.parse import unquote
+
+from moi_backup.errors import ConfigurationError
+from moi_backup.model.configuration import Configuration, default_configuration
+from moi_backup.model.configuration_document import parse_configuration
+from moi_backup.model.connection_url import check_connection_url, named_variable, shown
+
+VARIABLES = ("MOI_SOURCE_URL", "MOI_REPOSITORY", "MOI_CONFIG", "MOI_STATE")
+LATER_VARIABLES = {
+    "MOI_UPLOADS": "Backing up uploaded files is not in this release.",
+    "MOI_REPORTS": "Backing up generated reports is not in this release.",
+}
+DEFAULT_FILE = "moi.toml"
+EMBEDDED_DATABASE = "moi"
+ROOT_STATE = Path("/var/lib/moi-backup")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_REMEDY = "docs/configuration.md lists the environment variables."
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSetting:
+    """A database: a connection URL, or (neither URL nor variable) database `moi` of the embedded server.
+
+    `variable` is the environment variable an `env:NAME` named. The repr holds no password.
+    """
+
+    origin: str
+    variable: str | None = None
+    secret_url: str | None = field(default=None, repr=False)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded server is meant."""
+        return self.secret_url is None and self.variable is None
+
+    @property
+    def url(self) -> str | None:
+        """The connection URL with its password: for connecting only. None: the embedded server.
+
+        Raises ConfigurationError when the variable that should hold it is not set: only operations that need this
+        database fail for that, so `moi-backup backups` works on a machine without it.
+        """
+        if self.secret_url is None and self.variable is not None:
+            raise ConfigurationError(
+                f"The environment variable {self.variable} is not set.",
+                meaning=f"The database's URL should come from it ({self.origin}).",
+                remedy=f"Set {self.variable}, or change the setting that names it.",
+            )
+        return self.secret_url
+
+    @property
+    def shown(self) -> str:
+        """The setting as a person may see it, without secrets."""
+        if self.embedded:
+            return f"embedded server, database {EMBEDDED_DATABASE}"
+        address = "not set" if self.secret_url is None else shown(self.secret_url)
+        return address if self.variable is None else f"env:{self.variable} ({address})"
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSetting:
+    """A folder (absolute; it need not exist yet) and where the choice comes from."""
+
+    path: Path
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a process is told from outside; `configuration` is what `moi.toml` says, or its defaults."""
+
+    configuration: Configuration
+    source: DatabaseSetting
+    restore_target: DatabaseSetting
+    repository: FolderSetting
+    state: FolderSetting
+
+
+def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) -> Settings:
+    """All settings of a process that was started in the folder `cwd`.
+
+    Raises ConfigurationError for an unknown, reserved or empty `MOI_*` variable and for what is wrong with `moi.toml`.
+    """
+    configuration = read_configuration(environ, cwd=cwd)
+    state = _state(environ, cwd=cwd, effective_uid=effective_uid)
+    source = _source(environ, configuration)
+    return Settings(
+        configuration=configuration,
+        source=source,
+        restore_target=_restore_target(environ, configuration, source=source),
+        repository=_repository(environ, configuration, cwd=cwd, state=state.path),
+        state=state,
+    )
+
+
+def read_configuration(environ: Mapping[str, str], *, cwd: Path) -> Configuration:
+    """What `moi.toml` says (`MOI_CONFIG`, else the file in `cwd`); without a file the three platform tables.
+
+    Raises ConfigurationError, also for unknown, reserved or empty `MOI_*` variables.
+    """
+    _check_variables(environ)
+    name = environ.get("MOI_CONFIG", DEFAULT_FILE)
+    try:
+        text = (cwd / _path("MOI_CONFIG", name)).read_text("utf-8-sig")
+    except FileNotFoundError as error:
+        if "MOI_CONFIG" in environ:
+            raise ConfigurationError(f"MOI_CONFIG names {name}, and there is no such file.", remedy=_REMEDY) from error
+        return default_configuration()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The configuration file {name} cannot be read: {error}.") from error
+    return parse_configuration(text, file=name)
+
+
+def _check_variables(environ: Mapping[str, str]) -> None:
+    for name in sorted(name for name in environ if name.startswith("MOI_")):
+        if name.startswith("MOI_KEY"):
+            raise ConfigurationError(
+                f"{name} is set, but encryption is not in this release; "
+                "refusing to write plain backups while a key is configured.",
+                remedy=f"Unset {name} if backups may be stored unencrypted.",
+            )
+        if name in LATER_VARIABLES:
+            raise ConfigurationError(
+                f"{name} is set. {LATER_VARIABLES[name]}",
+                meaning="Going on would leave unprotected what it names.",
+                remedy=f"Unset {name}, and keep those files safe in another way.",
+            )
+        if name not in VARIABLES:
+            near = get_close_matches(name, VARIABLES, n=1, cutoff=0.5)
+            raise ConfigurationError(
+                f"The environment variable {name} is unknown.",
+                meaning="Every name that begins with MOI_ is a setting; this one is misspelt or from another release.",
+                remedy=f"Did you mean {near[0]}? {_REMEDY}" if near else _REMEDY,
+            )
+        if not environ[name].strip():
+            raise ConfigurationError(
+                f"The environment variable {name} is set but empty.", remedy=f"Give it a value, or unset {name}."
+            )
+
+
+def _state(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) -> FolderSetting:
+    if "MOI_STATE" in environ:
+        return FolderSetting(cwd / _path("MOI_STATE", environ["MOI_STATE"]), "environment MOI_STATE")
+    # Root runs the embedded server as an unprivileged user, who could not enter root's home.
+    path = _root_state(cwd) if effective_uid == 0 else cwd / ".moi"
+    return FolderSetting(path, "default")
+
+
+def _root_state(cwd: Path) -> Path:
+    folder = cwd.resolve()
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", folder.name)[:32] or "root"
+    return ROOT_STATE / f"{name}-{blake2b(os.fsencode(folder), digest_size=4).hexdigest()}"
+
+
+def _repository(environ: Mapping[str, str], configuration: Configuration, *, cwd: Path, state: Path) -> FolderSetting:
+    if "MOI_REPOSITORY" in environ:
+        path = _repository_path("MOI_REPOSITORY", environ["MOI_REPOSITORY"])
+        return FolderSetting(cwd / path, "environment MOI_REPOSITORY")
+    address = configuration.repository.address
+    if address is None:
+        return FolderSetting(state / "repository", "default")
+    origin = configuration.origin("repository.address")
+    folder = (cwd / (configuration.file or "")).parent
+    return FolderSetting(folder / _repository_path(f"{origin}: repository.address", address), origin)
+
+
+def _repository_path(setting: str, address: str) -> Path:
+    """The local folder of a repository's address; addresses of remote stores are refused by their scheme."""
+    scheme = _SCHEME.match(address)
+    if scheme is None:
+        return _path(setting, address)
+    if scheme.group(1).lower() != "file":
+        raise ConfigurationError(
+            f"{setting} begins with {scheme.group()}, and repositories of that kind are not in this release.",
+            meaning="A repository is a folder on a file system of this machine.",
+            remedy="Give a folder's path, or file:///path. A folder with a colon in its name is written ./name:more.",
+        )
+    host, slash, path = address[scheme.end() :].removeprefix("//").partition("/")
+    if not address[scheme.end() :].startswith("//") or host not in ("", "localhost") or not slash:
+        raise ConfigurationError(
+            f"{setting} is {address}, which names no folder of this machine.",
+            remedy="Write file:///path with three slashes, or the path alone.",
+        )
+    return Path("/" + unquote(path))
+
+
+def _path(setting: str, text: str) -> Path:
+    if text.startswith("~"):
+        raise ConfigurationError(
+            f"{setting} begins with ~, which only a shell replaces.", remedy="Write the whole path of the folder."
+        )
+    return Path(text)
+
+
+def _source(environ: Mapping[str, str], configuration: Configuration) -> DatabaseSetting:
+    if "MOI_SOURCE_URL" in environ:
+        return _database(environ["MOI_SOURCE_URL"], origin="environment MOI_SOURCE_URL", environ=environ)
+    if configuration.source.url is None:
+        return DatabaseSetting(origin="default")
+    return _database(configuration.source.url, origin=configuration.origin("source.url"), environ=environ)
+
+
+def _restore_target(
+    environ: Mapping[str, str], configuration: Configuration, *, source: DatabaseSetting
+) -> DatabaseSetting:
+    if configuration.restore.url is None:
+        return source
+    return _database(configuration.restore.url, origin=configuration.origin("restore.url"), environ=environ)
+
+
+def _database(value: str, *, origin: str, environ: Mapping[str, str]) -> DatabaseSetting:
+    """A URL, or `env:NAME` followed once; a variable without a value is kept for the error of its use."""
+    try:
+        variable = named_variable(value)
+    except ValueError as error:
+        raise ConfigurationError(f"The database URL is not usable ({origin}): {error}.") from None
+    url = value if variable is None else environ.get(variable) or None
+    if url is not None:
+        try:
+            check_connection_url(url)
+        except ValueError as error:
+            place = origin if variable is None else f"environment {variable}, named by {origin}"
+            # The cause is not chained: nothing may carry the URL into a traceback.
+            raise ConfigurationError(f"The database URL is not usable ({place}): {error}.") from None
+    return DatabaseSetting(origin=origin, variable=variable, secret_url=url)
