@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from moi_backup.errors import SourceError
 from moi_backup.lake.digest import RowDigester, chunk_digest
-from moi_backup.lake.parquet import ENCODING, ChunkWriter
+from moi_backup.lake.parquet import ENCODING, ChunkWriter, Encodings
 from moi_backup.lake.parts import MAXIMUM_WEIGHT, MINIMUM_WEIGHT, PartCutter, row_weights
 from moi_backup.model.day import number_of
 from moi_backup.model.span import Span
@@ -45,9 +45,9 @@ class Layout(NamedTuple):
 class Assembled:
     """A chunk whose digest is known and whose bytes are written on demand."""
 
-    def __init__(self, *, span: str, layout: Layout, scratch: Path) -> None:
+    def __init__(self, *, span: str, layout: Layout, scratch: Path, encodings: Encodings) -> None:
         self.span, self.days, self.weight = span, list[ChunkDay](), 0
-        self._layout, self._path = layout, scratch
+        self._layout, self._path, self._encodings = layout, scratch, encodings
         self._rows: list[pa.Table] = []
         self._held = 0
         self._writer: ChunkWriter | None = None
@@ -88,25 +88,25 @@ class Assembled:
 
     def _spill(self) -> None:
         if self._writer is None:
-            self._writer = ChunkWriter(self._path, columns=self._layout.columns, day_column=self._layout.day_column)
+            self._writer = ChunkWriter(self._path, columns=self._layout.columns, encodings=self._encodings, day_column=self._layout.day_column)
         if self._rows:
             self._writer.write(pa.concat_tables(self._rows))
         self._rows, self._held = [], 0
 
 
-def assemble(batches: Iterator[pa.RecordBatch], spans: Sequence[Span], *, layout: Layout, scratch: Iterator[Path]) -> Iterator[Assembled]:
+def assemble(batches: Iterator[pa.RecordBatch], spans: Sequence[Span], *, layout: Layout, scratch: Iterator[Path], encodings: Encodings) -> Iterator[Assembled]:
     """Chunks of `spans` from the rows of a stream ordered by day and `layout.order_by`.
 
     Raises SourceError when the stream does not hold exactly the planned rows of the planned days.
     """
     stream = _Rows(batches)
     for span in spans:
-        chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch))
+        chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch), encodings=encodings)
         for label, count in span.days:
             for rows, weight in _parts(stream, label, count, layout):
                 if not span.is_month and chunk.days:
                     yield chunk
-                    chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch))
+                    chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch), encodings=encodings)
                 chunk.add(_digested(rows, label, layout), rows, weight)
         yield chunk
     stream.expect_end()

@@ -58,6 +58,7 @@ class TableEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One table of a backup; `manifest` names `tables/<manifest>`. Sizes in bytes as stored.
 
     `fingerprint` is what the change scan must find unchanged to reuse this backup's days (name of the fact to its value).
+    `sequences` maps the table's sequences (`schema.name`) to their position: last value, and whether it was handed out.
     """
 
     table: TableName
@@ -70,6 +71,7 @@ class TableEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bytes_written: int
     weight: int
     fingerprint: dict[str, str]
+    sequences: dict[str, tuple[int, bool]] = {}
 
 
 class BackupManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,7 +11,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-SCHEMES = ("postgresql", "postgres")
+# A driver as SQLAlchemy writes it (`postgresql+psycopg2`) is accepted; what connects drops it.
+_SCHEME = re.compile(r"postgres(ql)?(\+\w+)?")
 HIDDEN = "***"
 _SECRETS = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -31,7 +32,7 @@ class _Parts(NamedTuple):
 def check_connection_url(url: str) -> None:
     """Raise ValueError, without repeating the URL, unless it is one that libpq and this module read alike."""
     parts = _parts(url)
-    if parts.scheme not in SCHEMES:
+    if not _SCHEME.fullmatch(parts.scheme):
         raise ValueError("a database is given as postgresql://user@host:port/database or as env:NAME")
     if any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError("the URL holds white space or control characters; write them percent-encoded")

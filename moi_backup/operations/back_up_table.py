@@ -6,16 +6,20 @@ The caller owns the snapshot; `BaseTable` is what an earlier backup knows of the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from moi_backup.lake.arrow_types import Unrepresentable, canonical, canonical_dates
 from moi_backup.lake.assemble import DAY_FIELD, Assembled, Layout, assemble
 from moi_backup.lake.digest import day_digest, table_digest
-from moi_backup.lake.parquet import ENCODING
+from moi_backup.lake.parquet import ENCODING, Encodings
 from moi_backup.model.backup import TableEntry
 from moi_backup.model.day import DayRange, order_of
 from moi_backup.model.span import Span, plan_spans
@@ -23,9 +27,11 @@ from moi_backup.model.table import Chunk, ChunkList, ChunkListRef, ScannedDay, T
 from moi_backup.operations.progress import Progress
 from moi_backup.operations.protect import ProtectedTable
 from moi_backup.operations.read_ahead import read_ahead
+from moi_backup.operations.store_ahead import StoreAhead
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.change_scan import scan_days
 from moi_backup.postgres.export import Read, RowSource, plan_reads, select_rows
+from moi_backup.postgres.sequences import read_sequences
 from moi_backup.postgres.session import Connection
 from moi_backup.repository.repository import Repository
 
@@ -55,15 +61,12 @@ class BaseTable:
         return self.lists[month].scan.get(label) if month in self.lists else None
 
 
-@dataclass
-class _Written:
-    """Chunks by month as they come, and what of them was new."""
+class _Stored(NamedTuple):
+    """A chunk that is in the repository, and whether this backup wrote it."""
 
-    months: dict[str, list[Chunk]] = field(default_factory=dict[str, list[Chunk]])
-    new: list[Chunk] = field(default_factory=list[Chunk])
-
-    def keep(self, month: str, chunks: Iterable[Chunk]) -> None:
-        self.months.setdefault(month, []).extend(chunks)
+    month: str
+    chunk: Chunk
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +103,26 @@ class TableBackup:
 
     def _chunks(
         self, table: ProtectedTable, spans: Sequence[Span], scan: Mapping[str, ScannedDay], base: BaseTable | None, *, limited: bool
-    ) -> _Written:
-        written = _Written()
+    ) -> list[_Stored]:
+        """The chunks of all spans in day order: the base's where nothing changed, else read and stored."""
         kept = [self._unchanged(table, span, scan, base) for span in spans]
         wanted = [not chunks for chunks in kept]
         reads = plan_reads(spans, wanted)
         everything = len(reads) == 1 and all(wanted) and not limited
         task = str(table.name)
         self.progress.start(task, total=sum(span.rows for span in spans))
-        arriving = self._read(table.source, reads, everything=everything)
-        for span, chunks in zip(spans, kept, strict=True):
-            if chunks:
-                written.keep(span.month, chunks)
-                self.progress.advance(task, span.rows)
-                continue
-            for assembled in itertools.takewhile(lambda item: item is not None, arriving):
-                chunk, is_new = self._store(table, assembled, base, span.month)
-                written.keep(span.month, [chunk])
-                written.new += [chunk] if is_new else []
-                self.progress.advance(task, chunk.rows)
-        next(arriving, None)  # lets the last read see that its stream has ended
-        return written
+        stored: list[Future[_Stored]] = []
+        with StoreAhead() as ahead, closing(self._read(table.source, reads, everything=everything)) as arriving:
+            for span, chunks in zip(spans, kept, strict=True):
+                for chunk in chunks:
+                    stored.append(_done(_Stored(span.month, chunk, is_new=False)))
+                    self.progress.advance(task, chunk.rows)
+                for assembled in () if chunks else itertools.takewhile(lambda item: item is not None, arriving):
+                    job = partial(self._store, table, assembled, base, span.month)
+                    stored.append(ahead.submit(job, weight=assembled.weight))
+                    self.progress.advance(task, sum(day.rows for day in assembled.days))
+            next(arriving, None)  # lets the last read see that its stream has ended
+        return [future.result() for future in stored]
 
     def _unchanged(
         self, table: ProtectedTable, span: Span, scan: Mapping[str, ScannedDay], base: BaseTable | None
@@ -133,27 +135,27 @@ class TableBackup:
         chunks = base.chunks_of(span)
         return chunks if all(self._reusable(table, chunk) for chunk in chunks) else ()
 
-    def _store(self, table: ProtectedTable, assembled: Assembled, base: BaseTable | None, month: str) -> tuple[Chunk, bool]:
-        """The chunk as stored, and whether it had to be written."""
+    def _store(self, table: ProtectedTable, assembled: Assembled, base: BaseTable | None, month: str) -> _Stored:
         digest = assembled.digest
         for known in base.chunks(month) if base else ():
             if (known.span, known.digest) == (assembled.span, digest) and self._reusable(table, known):
                 assembled.discard()
-                return known, False
+                return _Stored(month, known, is_new=False)
         stored = self.repository.store_chunk(table.name, span=assembled.span, digest=digest, file=assembled.write())
-        return assembled.stored(stored=stored.digest, size=stored.size), True
+        return _Stored(month, assembled.stored(stored=stored.digest, size=stored.size), is_new=True)
 
     def _reusable(self, table: ProtectedTable, chunk: Chunk) -> bool:
         return chunk.encoding == ENCODING and chunk.stored not in self.damaged and self.repository.has_chunk(table.name, chunk)
 
-    def _read(self, source: RowSource, reads: Sequence[Read], *, everything: bool) -> Iterator[Assembled | None]:
+    def _read(self, source: RowSource, reads: Sequence[Read], *, everything: bool) -> Generator[Assembled | None, None, None]:
         """Assembled chunks of all reads; None after the last chunk of each span."""
         layout = Layout(source.columns, source.order_by, None if source.day is None else source.day.column)
+        encodings = Encodings(source.columns)
         scratch = self._scratch_files()
         for read in reads:
             sql = select_rows(source, None if everything else read.runs)
             with_days = _canonical_batches(read_ahead(self.session.batches(sql)), source)
-            yield from _by_span(assemble(with_days, read.spans, layout=layout, scratch=scratch), read.spans)
+            yield from _by_span(assemble(with_days, read.spans, layout=layout, scratch=scratch, encodings=encodings), read.spans)
 
     def _scratch_files(self) -> Iterator[Path]:
         folder = self.repository.store.scratch()
@@ -165,15 +167,20 @@ class TableBackup:
         spans: Sequence[Span],
         scan: Mapping[str, ScannedDay],
         base: BaseTable | None,
-        written: _Written,
+        written: Sequence[_Stored],
         fingerprint: dict[str, str],
     ) -> tuple[TableManifest, TableEntry]:
         refs: list[ChunkListRef] = []
         for month in dict.fromkeys(span.month for span in spans):
             labels = [label for span in spans if span.month == month for label, _ in span.days]
-            chunks = ChunkList(month=month, chunks=tuple(written.months[month]), scan={label: scan[label] for label in labels})
+            chunks = ChunkList(
+                month=month,
+                chunks=tuple(stored.chunk for stored in written if stored.month == month),
+                scan={label: scan[label] for label in labels},
+            )
             refs.append(self._list_ref(chunks, base))
-        chunks = [chunk for month in written.months.values() for chunk in month]
+        chunks = [stored.chunk for stored in written]
+        new = [stored.chunk for stored in written if stored.is_new]
         manifest = TableManifest(
             table=table.name,
             columns=table.source.columns,
@@ -192,13 +199,17 @@ class TableBackup:
             rows=manifest.rows,
             digest=manifest.digest,
             chunks=len(chunks),
-            new_chunks=len(written.new),
+            new_chunks=len(new),
             bytes=sum(chunk.size for chunk in chunks),
-            bytes_written=sum(chunk.size for chunk in written.new),
+            bytes_written=sum(chunk.size for chunk in new),
             weight=sum(chunk.weight for chunk in chunks),
             fingerprint=fingerprint,
+            sequences={
+                str(name): (position.last_value, position.is_called)
+                for name, position in read_sequences(self.conn, table.catalog).items()
+            },
         )
-        self.progress.finish(str(table.name), f"{len(written.new)} of {len(chunks)} chunks new")
+        self.progress.finish(str(table.name), f"{len(new)} of {len(chunks)} chunks new")
         return manifest, entry
 
     def _list_ref(self, chunks: ChunkList, base: BaseTable | None) -> ChunkListRef:
@@ -247,6 +258,12 @@ def _canonical_batches(batches: Iterator[pa.RecordBatch], source: RowSource) -> 
         if source.labelled:
             rows = rows.append_column(DAY_FIELD, canonical_dates(batch.column(batch.num_columns - 1)))
         yield rows
+
+
+def _done(stored: _Stored) -> Future[_Stored]:
+    future: Future[_Stored] = Future()
+    future.set_result(stored)
+    return future
 
 
 def _by_span(assembled: Iterator[Assembled], spans: Sequence[Span]) -> Iterator[Assembled | None]:

@@ -42,7 +42,7 @@ from moi_backup.repository.layout import new_backup_id
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.marks import damaged_chunks, refuse_while_pruned
 from moi_backup.repository.repository import Repository
-from moi_backup.repository.verify import verify_written
+from moi_backup.repository.read_back import read_back
 
 MINIMUM_FREE_BYTES = 64 * 1024 * 1024
 
@@ -217,7 +217,7 @@ class _Run:
 
     def _publish(self, manifest: BackupManifest, started: datetime) -> None:
         """Read back what the manifest names, then write it and the chain entry that makes it a backup."""
-        verify_written(self.repository, manifest)
+        read_back(self.repository, manifest)
         hours = (self.workspace.clock.now() - started).total_seconds() / 3600
         if hours > self.workspace.configuration.source.max_duration:
             raise StorageError(

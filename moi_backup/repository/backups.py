@@ -34,9 +34,11 @@ def resolve_backup(repository: Repository, chain: Chain, text: str) -> BackupMan
         return _latest(repository, chain, full=text == LATEST_FULL)
     listed = published(chain)
     found = [backup for backup in listed if backup == text] or [backup for backup in listed if backup.startswith(text)]
-    if len(found) == 1:
-        return read_backup(repository, chain, found[0])
-    raise _ambiguous(text, found) if found and text else _unknown(text, chain)
+    if not found or not text:
+        raise _unknown(text, chain)
+    if len(found) > 1:
+        raise _ambiguous(text, found)
+    return read_backup(repository, chain, found[0])
 
 
 def is_recovery_point(manifest: BackupManifest) -> bool:

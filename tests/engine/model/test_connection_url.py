@@ -62,9 +62,12 @@ def test_no_password_that_libpq_would_read_is_shown(password: str, user: str):
     assert shown(f"postgresql://{user}:{password}@h/d") == f"postgresql://{user}:***@h/d"
 
 
-@pytest.mark.parametrize("url", ["postgresql://u:p@h:1/d?a=b", "postgresql://", "postgres://h", "postgresql://[::1]/d"])
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://u:p@h:1/d?a=b", "postgresql://", "postgres://h", "postgresql://[::1]/d", "postgresql+psycopg2://h"],
+)
 def test_an_ordinary_url_is_accepted(url: str):
-    """With and without user, port, database and parameters."""
+    """With and without driver, user, port, database and parameters."""
     check_connection_url(url)
 
 

@@ -9,7 +9,10 @@ CREATE SEQUENCE lookup.shared_number INCREMENT BY -1 MINVALUE -1000 MAXVALUE -1 
 CREATE FUNCTION lookup.rate(mood lookup.mood) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 1 $$;
 CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    -- TOC entry 1 (class 0 OID 0)
+--
+-- TOC entry 1 (class 0 OID 0)
+-- Name: x; Type: TABLE; Schema: public; Owner: -
+--
     NEW.changed := now();
     RETURN NEW;
 END

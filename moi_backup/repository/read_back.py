@@ -1,0 +1,30 @@
+"""The last look before a backup is published: everything its manifest names is there and whole."""
+
+from __future__ import annotations
+
+from moi_backup.model.backup import BackupManifest
+from moi_backup.repository import layout
+from moi_backup.repository.damage import DamagedObject
+from moi_backup.repository.reading import files_of
+from moi_backup.repository.repository import Repository
+from moi_backup.storage.store import ObjectMissing
+
+
+def read_back(repository: Repository, manifest: BackupManifest) -> None:
+    """Read every document and ask for the size of every chunk and file; raises DamagedObject at the first that is not as written."""
+    for entry in manifest.tables:
+        table = repository.read_table(entry.manifest)
+        for month in table.months:
+            for chunk in repository.read_chunk_list(month.list).chunks:
+                _require_size(repository, layout.chunk_name(table.table, chunk), chunk.size)
+    for digest, size in files_of(manifest):
+        _require_size(repository, layout.file_name(digest), size)
+
+
+def _require_size(repository: Repository, name: str, size: int) -> None:
+    try:
+        found = repository.store.info(name).size
+    except ObjectMissing:
+        raise DamagedObject(name, "missing", "was written and is missing") from None
+    if found != size:
+        raise DamagedObject(name, "size", f"was written with {size} bytes and has {found}")
