@@ -71,17 +71,19 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
-    """All outcomes; `complete` says whether every table of the plan was restored."""
+    """All outcomes. `problems` names definitions (a foreign key, a grant, a sequence) that could not be restored though their rows were."""
 
     backup: str
     address: str
     tables: tuple[TableOutcome, ...]
+    reason: str = ""
     notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether every table was restored."""
-        return all(table.status == "restored" for table in self.tables)
+        """Whether every table was restored with all that belongs to it."""
+        return not self.problems and all(table.status == "restored" for table in self.tables)
 
     @property
     def exit_code(self) -> int:

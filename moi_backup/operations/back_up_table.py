@@ -14,10 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-
-from moi_backup.lake.arrow_types import Unrepresentable, canonical, canonical_dates
-from moi_backup.lake.assemble import DAY_FIELD, Assembled, Layout, assemble
+from moi_backup.lake.arrow_types import Unrepresentable
+from moi_backup.lake.assemble import Assembled, assemble
 from moi_backup.lake.digest import day_digest, table_digest
 from moi_backup.lake.parquet import ENCODING, Encodings
 from moi_backup.model.backup import TableEntry
@@ -26,7 +24,7 @@ from moi_backup.model.span import Span, plan_spans
 from moi_backup.model.table import Chunk, ChunkList, ChunkListRef, ScannedDay, TableManifest
 from moi_backup.operations.progress import Progress
 from moi_backup.operations.protect import ProtectedTable
-from moi_backup.operations.read_ahead import read_ahead
+from moi_backup.operations.row_stream import layout_of, row_batches
 from moi_backup.operations.store_ahead import StoreAhead
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.change_scan import scan_days
@@ -149,13 +147,14 @@ class TableBackup:
 
     def _read(self, source: RowSource, reads: Sequence[Read], *, everything: bool) -> Generator[Assembled | None, None, None]:
         """Assembled chunks of all reads; None after the last chunk of each span."""
-        layout = Layout(source.columns, source.order_by, None if source.day is None else source.day.column)
+        layout = layout_of(source)
         encodings = Encodings(source.columns)
         scratch = self._scratch_files()
         for read in reads:
             sql = select_rows(source, None if everything else read.runs)
-            with_days = _canonical_batches(read_ahead(self.session.batches(sql)), source)
-            yield from _by_span(assemble(with_days, read.spans, layout=layout, scratch=scratch, encodings=encodings), read.spans)
+            batches = row_batches(self.session, source, sql)
+            chunks = assemble(batches, read.spans, layout=layout, scratch=scratch, encodings=encodings)
+            yield from _by_span(chunks, read.spans)
 
     def _scratch_files(self) -> Iterator[Path]:
         folder = self.repository.store.scratch()
@@ -250,14 +249,6 @@ def _comparable(base: TableManifest, table: ProtectedTable) -> bool:
 def _text_columns(base: TableManifest) -> list[str]:
     """Columns the base stores as text; storing as text is kept, so that digests stay comparable."""
     return [column.name for column in base.columns if column.encoding == "text"]
-
-
-def _canonical_batches(batches: Iterator[pa.RecordBatch], source: RowSource) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        rows = canonical(batch, source.columns)
-        if source.labelled:
-            rows = rows.append_column(DAY_FIELD, canonical_dates(batch.column(batch.num_columns - 1)))
-        yield rows
 
 
 def _done(stored: _Stored) -> Future[_Stored]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from importlib.metadata import version
 
 
-from moi_backup.errors import StorageError, UsageError
+from moi_backup.errors import Damaged, StorageError, UsageError
 from moi_backup.model.backup import BackupKind, BackupManifest, Coverage, SchemaDump, TableEntry
 from moi_backup.model.configuration import configuration_digest
 from moi_backup.model.day import DayRange
@@ -36,8 +36,8 @@ from moi_backup.postgres.session import (
     session_settings,
     snapshot_text,
 )
-from moi_backup.repository.backups import is_recovery_point, read_backups
-from moi_backup.repository.chain import append, read_chain
+from moi_backup.repository.backups import is_recovery_point, read_backup
+from moi_backup.repository.chain import append, published, read_chain
 from moi_backup.repository.layout import new_backup_id
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.marks import damaged_chunks, refuse_while_pruned
@@ -137,13 +137,19 @@ class _Run:
         return BackupResult(manifest, tuple(table for table, _ in written), self.lease.epoch)
 
     def _base(self) -> BackupManifest | None:
-        """The newest complete backup, whose chunks are reused where they are whole."""
-        found = None
-        for manifest in read_backups(self.repository, read_chain(self.repository)):
-            found = manifest if is_recovery_point(manifest) else found
-        if found is None and self.request.full is False:
+        """The newest complete backup, whose chunks are reused where they are whole. A damaged one is passed over."""
+        chain = read_chain(self.repository)
+        for backup in reversed(published(chain)):
+            try:
+                manifest = read_backup(self.repository, chain, backup)
+            except Damaged as error:
+                self.progress.warn(f"Backup {backup} cannot be built on: {error.what}")
+                continue
+            if is_recovery_point(manifest):
+                return manifest
+        if self.request.full is False:
             self.progress.warn("There is no complete backup to build on, so this one is full.")
-        return found
+        return None
 
     def _snapshot(self, names: Sequence[TableName]) -> CoordinatingSnapshot:
         snapshot = coordinating_snapshot(
@@ -181,8 +187,12 @@ class _Run:
         entry = next((entry for entry in base.tables if entry.table == table.name), None) if base else None
         if entry is None:
             return None
-        manifest = self.repository.read_table(entry.manifest)
-        lists = {ref.month: self.repository.read_chunk_list(ref.list) for ref in manifest.months}
+        try:
+            manifest = self.repository.read_table(entry.manifest)
+            lists = {ref.month: self.repository.read_chunk_list(ref.list) for ref in manifest.months}
+        except Damaged as error:
+            self.progress.warn(f"{table.name}: everything is written anew, because the last backup is damaged: {error.what}")
+            return None
         reason = "a full backup reads everything" if self.request.full else still_valid(entry.fingerprint, fingerprint)
         if reason and not self.request.full:
             self.progress.step(f"{table.name}: every row is read, because {reason}.")

@@ -20,6 +20,14 @@ from moi_backup.postgres.connection_url import libpq_url, redact, scrub
 BATCH_BYTES = 4 * 1024 * 1024
 
 
+class Refused(SourceError):
+    """The database refused a statement; `sqlstate` says why in five characters ("" when the driver itself failed)."""
+
+    def __init__(self, what: str, *, sqlstate: str = "") -> None:
+        super().__init__(what)
+        self.sqlstate = sqlstate
+
+
 class ArrowSession:
     """One connection. Close it with `close`, or leave its context, which rolls back what is open."""
 
@@ -76,7 +84,7 @@ class ArrowSession:
         try:
             yield
         except adbc_driver_manager.Error as error:
-            raise SourceError(f"{what}: {_message(error, self._url)}") from None
+            raise Refused(f"{what}: {_message(error, self._url)}", sqlstate=error.sqlstate or "") from None
 
 
 def _message(error: adbc_driver_manager.Error, url: str) -> str:

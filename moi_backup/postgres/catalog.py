@@ -82,7 +82,7 @@ def list_tables(conn: Connection, *, schema: str) -> tuple[TableName, ...]:
 
     Partitions are part of their table, tables of extensions are left out.
     """
-    rows = run(conn, f"SELECT relname {_TABLES} AND n.nspname = {quote_literal(schema)} ORDER BY relname COLLATE \"C\"")
+    rows = run(conn, f'SELECT relname {_TABLES} AND n.nspname = {quote_literal(schema)} ORDER BY relname COLLATE "C"')
     return tuple(TableName(schema, str(name)) for (name,) in rows)
 
 

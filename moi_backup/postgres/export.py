@@ -68,8 +68,8 @@ def _extend(runs: list[tuple[str, str]], span: Span, *, joined: bool) -> None:
         runs.append((first, last))
 
 
-def select_rows(source: RowSource, runs: Sequence[tuple[str, str]] | None) -> str:
-    """The SELECT of the given runs of days (None: every row), in the order of the digest."""
+def select_rows(source: RowSource, runs: Sequence[tuple[str, str]] | None, *, ordered: bool = True) -> str:
+    """The SELECT of the given runs of days (None: every row), in the order of the digest or as the server has them."""
     by_name = {column.name: column for column in source.columns}
     fields = [f"{select_expression(column)} AS {quote_identifier(column.name)}" for column in source.columns]
     order = [_order(by_name[name]) for name in source.order_by]
@@ -78,7 +78,8 @@ def select_rows(source: RowSource, runs: Sequence[tuple[str, str]] | None) -> st
         if source.labelled:
             fields.append(f"{day_expression(source.day)} AS {DAY_ALIAS}")
     where = "" if runs is None else f" WHERE {day_predicate(source.day, runs)}"
-    return f"SELECT {', '.join(fields)} FROM {from_clause(source)}{where} ORDER BY {', '.join(order)}"
+    by = f" ORDER BY {', '.join(order)}" if ordered else ""
+    return f"SELECT {', '.join(fields)} FROM {from_clause(source)}{where}{by}"
 
 
 def from_clause(source: RowSource) -> str:

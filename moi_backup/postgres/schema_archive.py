@@ -111,7 +111,9 @@ def _entry(text: str) -> Entry:
             remedy="Use the Postgres client programs of the version that wrote the archive.",
         )
     name, kind, schema = named.groups()
-    return Entry(id=int(number.group(1)), kind=kind, schema=schema, name=name, depends_on=depends, sql=_body(lines[header:]))
+    return Entry(
+        id=int(number.group(1)), kind=kind, schema=schema, name=name, depends_on=depends, sql=_body(lines[header:])
+    )
 
 
 def _body(lines: list[str]) -> str:

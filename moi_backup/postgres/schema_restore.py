@@ -68,10 +68,20 @@ class TablePlan:
 class SchemaPlan:
     """Texts in the order of running: shared, every table's create, the rows, every table's finish, final."""
 
-    shared_sql: str
+    shared: tuple[str, ...]
     tables: tuple[TablePlan, ...]
-    final_sql: str
+    final: tuple[str, ...]
     omitted: tuple[Omitted, ...]
+
+    @property
+    def shared_sql(self) -> str:
+        """The shared definitions as one text."""
+        return "\n\n".join(self.shared)
+
+    @property
+    def final_sql(self) -> str:
+        """The final definitions as one text."""
+        return "\n\n".join(self.final)
 
 
 @dataclass(slots=True)
@@ -248,7 +258,7 @@ def _arrange(choice: _Choice) -> SchemaPlan:
             texts.setdefault(place[entry.id], []).append(entry.sql)
     roots = sorted(set(choice.root_of.values()), key=rank.__getitem__)
     return SchemaPlan(
-        shared_sql="\n\n".join(texts.get(("shared", 0), [])),
+        shared=tuple(texts.get(("shared", 0), [])),
         tables=tuple(
             TablePlan(
                 table=TableName(choice.entries[root].schema, choice.entries[root].name),
@@ -257,7 +267,7 @@ def _arrange(choice: _Choice) -> SchemaPlan:
             )
             for root in roots
         ),
-        final_sql="\n\n".join(texts.get(("final", 0), [])),
+        final=tuple(texts.get(("final", 0), [])),
         omitted=tuple(choice.omitted),
     )
 

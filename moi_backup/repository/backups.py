@@ -16,16 +16,14 @@ _SHOWN = 10
 
 def read_backups(repository: Repository, chain: Chain) -> Iterator[BackupManifest]:
     """The manifests of all listed backups in the order of publishing; raises DamagedObject at a damaged one."""
+    hashes = manifest_hashes(chain)
     for backup in published(chain):
-        yield read_backup(repository, chain, backup)
+        yield _checked(repository, backup, stored=hashes[backup])
 
 
 def read_backup(repository: Repository, chain: Chain, backup: str) -> BackupManifest:
     """The manifest of a backup that was published under this exact id, checked against the chain."""
-    manifest = repository.read_backup(backup, stored=manifest_hashes(chain)[backup])
-    if manifest.id != backup:
-        raise DamagedObject(f"backups/{backup}", "inconsistent", f"is the manifest of {manifest.id}")
-    return manifest
+    return _checked(repository, backup, stored=manifest_hashes(chain)[backup])
 
 
 def resolve_backup(repository: Repository, chain: Chain, text: str) -> BackupManifest:
@@ -44,6 +42,13 @@ def resolve_backup(repository: Repository, chain: Chain, text: str) -> BackupMan
 def is_recovery_point(manifest: BackupManifest) -> bool:
     """Whether a backup can be `latest`: complete, and not taken on the way to an upload or a restore."""
     return manifest.coverage.complete and manifest.kind in ("full", "incremental")
+
+
+def _checked(repository: Repository, backup: str, *, stored: str) -> BackupManifest:
+    manifest = repository.read_backup(backup, stored=stored)
+    if manifest.id != backup:
+        raise DamagedObject(f"backups/{backup}", "inconsistent", f"is the manifest of {manifest.id}")
+    return manifest
 
 
 def _latest(repository: Repository, chain: Chain, *, full: bool) -> BackupManifest:

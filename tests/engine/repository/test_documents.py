@@ -40,7 +40,7 @@ def test_a_newer_format_is_refused_with_its_number():
 
 def test_an_unknown_field_is_refused_and_not_ignored():
     """A field of a later version may change what the others mean."""
-    with pytest.raises(NoRepository, match="newer version.*chain/1"):
+    with pytest.raises(NoRepository, match=r"newer version.*chain/1"):
         documents.decode_document(changed(held=True), ChainEntry, name="chain/1")
 
 

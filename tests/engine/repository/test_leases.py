@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -177,7 +177,7 @@ def test_a_foreign_holder_that_never_beat_is_taken_over_too(store, clock: HandCl
 
 
 def test_a_holder_silent_for_long_is_waited_out_unasked(store, clock: HandClock):
-    """After a reboot the next run works unaided: an old beat is worth one time to live of waiting, also with no wait."""
+    """After a reboot the next run works unaided: an old beat is worth one time to live of waiting."""
     foreign_lease(store)
     long_ago = time.time() - 3600
     os.utime(Path(store.address) / layout.beat_name("writer", 1), (long_ago, long_ago))
@@ -263,13 +263,19 @@ def test_a_heartbeat_that_fails_is_told_when_it_matters(store, tmp_path: Path):
         lease.release()
 
 
-def test_a_failing_release_does_not_hide_what_went_wrong(store, clock):
-    """The first error is what the user sees, with a note about the lease."""
-    with pytest.raises(LookupError, match="mine") as caught, take(store, clock):
+def fail_in_a_lease_that_cannot_be_released(store: LocalStore, clock: HandClock) -> None:
+    """An error of the operation itself, and a store that takes no writes any more."""
+    with take(store, clock):
         scratch = store.scratch()
         scratch.rmdir()
         scratch.write_bytes(b"")
         raise LookupError("mine")
+
+
+def test_a_failing_release_does_not_hide_what_went_wrong(store, clock):
+    """The first error is what the user sees, with a note about the lease."""
+    with pytest.raises(LookupError, match="mine") as caught:
+        fail_in_a_lease_that_cannot_be_released(store, clock)
     assert "runs out by itself" in caught.value.__notes__[0]
 
 
@@ -300,6 +306,32 @@ def test_of_many_that_want_it_one_gets_it(store):
     errors = [process.communicate(input=b"\n", timeout=20)[1] for process in (*held, *refused)]
     assert (len(held), len(refused)) == (1, 7)
     assert all(b"Locked" in error for error in errors[1:])
+
+
+class OvertakenStore(LocalStore):
+    """A store where two others take and release the lease between this process's look and its grasp."""
+
+    overtakers: Callable[[], None] | None = None
+
+    def create(self, name: str, data: bytes) -> bool:
+        overtakers, self.overtakers = self.overtakers, None
+        if overtakers is not None:
+            overtakers()
+        return super().create(name, data)
+
+
+def test_an_epoch_that_was_cleared_is_not_taken_again(store, clock):
+    """Whoever comes too late finds its epoch free, because a later holder cleared it, and must go past that one."""
+
+    def overtake() -> None:
+        take(store, clock).release()
+        take(store, clock).release()
+
+    late = OvertakenStore(Path(store.address))
+    late.overtakers = overtake
+    with take(late, clock) as lease:
+        assert lease.epoch == 3
+        lease.assert_held()
 
 
 def test_since_when_is_in_utc(store, clock: HandClock, lease):

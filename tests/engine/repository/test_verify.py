@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -200,7 +201,7 @@ def test_a_backup_that_contradicts_its_table_is_named(repository: Repository, le
 
 def publish_with_table(repository: Repository, lease: Lease, table: TableManifest, **entry) -> None:
     """A backup of one table whose manifest was tampered with before it was stored."""
-    manifest = write_backup(repository, 1)
+    manifest = write_backup(repository, 3)
     changed = replace(manifest.tables[0], manifest=repository.write_table(table), **entry)
     publish(repository, replace(manifest, id="20261124T203002Z-000002", tables=(changed,)), lease=lease)
 
@@ -239,11 +240,8 @@ def test_a_day_in_the_wrong_chunk_is_named(repository: Repository, lease: Lease)
     stray = replace(chunk, days=(ChunkDay("2025-09-15", 10, chunk.digest, ""),))
     table = table_of(repository, write_backup(repository, 1, tables={SALES: ("2025-09-14",)}))
     digest = repository.write_chunk_list(ChunkList("2025-09", (stray,), {}))
-    months = (replace(table.months[0], list=digest),)
-    entry = {"rows": 10, "chunks": 1, "bytes": chunk.size}
-    manifest = write_backup(repository, 3, tables={SALES: ("2025-09-14",)})
-    changed = replace(manifest.tables[0], manifest=repository.write_table(replace(table, months=months)), **entry)
-    publish(repository, replace(manifest, id="20261124T203002Z-000002", tables=(changed,)), lease=lease)
+    tampered = replace(table, months=(replace(table.months[0], list=digest),))
+    publish_with_table(repository, lease, tampered, rows=10, chunks=1, bytes=chunk.size, digest=table.digest)
     fault = only(verify_structure(repository))
     assert (fault.object, fault.kind) == (layout.table_name(digest), "inconsistent")
     assert "span 2025-09-14" in fault.detail
@@ -255,6 +253,38 @@ def test_a_digest_that_leads_outside_is_a_fault_and_no_crash(repository: Reposit
     publish_backup(repository, 1, lease=lease, schema=evil)
     fault = only(verify_structure(repository))
     assert (fault.object, fault.kind) == ("files/../../../etc/passwd", "inconsistent")
+
+
+def test_a_chunk_that_cannot_have_its_name_is_a_fault_and_no_crash(repository: Repository, lease: Lease):
+    """A tampered chunk list cannot lead outside either."""
+    table = table_of(repository, write_backup(repository, 1, tables={SALES: ("2025-09-14",)}))
+    chunk = repository.read_chunk_list(table.months[0].list).chunks[0]
+    digest = repository.write_chunk_list(ChunkList("2025-09", (replace(chunk, stored="../../x"),), {}))
+    tampered = replace(table, months=(replace(table.months[0], list=digest),))
+    publish_with_table(repository, lease, tampered, rows=10, chunks=1, bytes=chunk.size, digest=table.digest)
+    fault = only(verify_structure(repository))
+    assert (fault.kind, fault.table, fault.days) == ("inconsistent", str(SALES), ("2025-09-14",))
+
+
+def test_a_month_listed_twice_is_named(repository: Repository, lease: Lease):
+    """Its rows would be restored twice, however well the sums agree."""
+    table = table_of(repository, write_backup(repository, 1))
+    months = (table.months[0], *table.months)
+    sums = {"rows": 50, "chunks": 5, "bytes": sum(month.size for month in months)}
+    publish_with_table(repository, lease, replace(table, rows=50, months=months), **sums)
+    fault = only(verify_structure(repository))
+    assert (fault.kind, fault.detail) == ("inconsistent", "lists a month twice")
+
+
+def test_what_the_disk_will_not_read_is_named(repository: Repository, two):
+    """A failing medium is a fault of that object, and the rest is verified all the same."""
+    name = layout.table_name(two[0].tables[0].manifest)
+    path = Path(repository.store.address) / name
+    path.unlink()
+    path.symlink_to(path)  # reading it fails, and it is not missing
+    remove(repository, layout.file_name(two[0].schema.digest))
+    kinds = {fault.object: fault.kind for fault in verify_structure(repository, [two[0].id])}
+    assert kinds == {name: "unreadable", layout.file_name(two[0].schema.digest): "missing"}
 
 
 def test_only_the_selected_backups_are_verified(repository: Repository, two):

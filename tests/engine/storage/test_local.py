@@ -96,7 +96,7 @@ def other_file_system() -> Generator[Path]:
     """A folder on another device than the temporary folder of the tests."""
     memory = Path("/dev/shm")  # noqa: S108  # the one other file system an ordinary user finds on Linux
     if not memory.is_dir():
-        pytest.skip("/dev/shm is missing: no second file system to upload from")
+        pytest.skip(f"{memory} is missing: no second file system to upload from")
     folder = memory / f"moi-backup-test-{os.getpid()}"
     folder.mkdir()
     yield folder
@@ -108,7 +108,7 @@ def other_file_system() -> Generator[Path]:
 def test_an_upload_from_another_file_system_is_copied_and_removed(tmp_path: Path, other_file_system: Path):
     """A rename cannot cross devices, an upload can."""
     if other_file_system.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("the temporary folder of the tests lies on /dev/shm too")
+        pytest.skip("the temporary folder of the tests lies on that file system too")
     file = other_file_system / "finished"
     file.write_bytes(b"far" * SIZE)
     store = LocalStore(tmp_path)

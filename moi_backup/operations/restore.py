@@ -1,0 +1,213 @@
+"""Restore tables of a backup: decide everything first (`plan_restore`), then carry out exactly that (`restore`).
+
+New tables come into being in one transaction with a savepoint for each, so an interrupted restore leaves nothing behind; a table in place is one
+transaction of its own. Rows are read back and proved before every commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+from moi_backup.errors import UsageError
+from moi_backup.model.backup import BackupManifest
+from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
+from moi_backup.model.table import TableName
+from moi_backup.operations.progress import Progress, Silent
+from moi_backup.operations.restore_in_place import count_live, replace_rows
+from moi_backup.operations.restore_new import NewTable, create_tables
+from moi_backup.operations.stored_table import StoredTable, open_table
+from moi_backup.operations.workspace import Workspace
+from moi_backup.postgres.connection_url import address_of
+from moi_backup.postgres.identifiers import literal_list
+from moi_backup.postgres.session import Connection, begin, connect, run
+from moi_backup.repository.backups import resolve_backup
+from moi_backup.repository.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A plan with the open repository it was made from."""
+
+    plan: RestorePlan
+    repository: Repository
+    backup: BackupManifest
+
+    def table(self, name: TableName) -> StoredTable:
+        return open_table(self.repository, self.backup, name)
+
+
+def plan_restore(workspace: Workspace, url: str, request: RestoreRequest) -> RestorePlan:
+    """What `restore` would do now. Raises UsageError for what cannot be asked of this backup; writes nothing."""
+    return _prepare(workspace, url, request).plan
+
+
+def restore(workspace: Workspace, url: str, request: RestoreRequest, *, progress: Progress | None = None) -> RestoreResult:
+    """Restore into the database at `url`. One table's failure does not stop the others; the result says which succeeded."""
+    progress = progress or Silent()
+    repository = workspace.open()
+    lease = workspace.writing(repository, operation="restore", wait=request.wait) if request.in_place else nullcontext()
+    with lease:
+        prepared = _prepare(workspace, url, request)
+        outcomes = [_refused(table) for table in prepared.plan.tables if table.action == "refuse"]
+        problems: list[str] = []
+        new = [table for table in prepared.plan.tables if table.action == "create"]
+        if new:
+            created = create_tables(
+                url,
+                [NewTable(table, prepared.table(table.table)) for table in new],
+                prepared.repository,
+                prepared.backup,
+                request=request,
+                progress=progress,
+            )
+            outcomes += created.outcomes
+            problems += created.problems
+        for table in prepared.plan.tables:
+            if table.action == "replace":
+                outcomes.append(replace_rows(url, table, prepared.table(table.table), prepared.backup, request, progress))
+    order = [table.table for table in prepared.plan.tables]
+    return RestoreResult(
+        backup=prepared.backup.id,
+        address=prepared.plan.address,
+        reason=request.reason,
+        tables=tuple(sorted(outcomes, key=lambda outcome: order.index(outcome.table))),
+        notes=prepared.plan.notes,
+        problems=tuple(problems),
+    )
+
+
+def _prepare(workspace: Workspace, url: str, request: RestoreRequest) -> _Prepared:
+    _check_request(request)
+    repository, chain = workspace.history()
+    backup = resolve_backup(repository, chain, request.backup)
+    names = _tables(backup, request)
+    _check_days(backup, request)
+    with connect(url) as conn:
+        begin(conn, lock_timeout_ms=10_000)
+        existing = _existing(conn, [_target(name, request) for name in names])
+        tables = tuple(_table_plan(conn, repository, backup, name, request, existing=existing) for name in names)
+        conn.rollback()
+    plan = RestorePlan(
+        backup=backup.id,
+        taken_at=backup.started_at,
+        address=address_of(url),
+        days=request.days,
+        tables=tables,
+        notes=_notes(backup, request),
+    )
+    return _Prepared(plan, repository, backup)
+
+
+def _check_request(request: RestoreRequest) -> None:
+    missing = [
+        option
+        for option, given in (("--on-conflict replace", request.on_conflict), ("--reason TEXT", request.reason.strip()))
+        if request.in_place and not given
+    ]
+    if missing:
+        raise UsageError(
+            f"A restore in place needs {' and '.join(missing)}.",
+            meaning="It overwrites live rows, so the policy and the reason must be said.",
+            remedy="Nothing was written. Add what is missing, or leave out --in-place to restore into new tables.",
+        )
+    if request.on_conflict and not request.in_place:
+        raise UsageError(
+            "--on-conflict is for restores in place.", remedy="Add --in-place, or leave out --on-conflict."
+        )
+
+
+def _tables(backup: BackupManifest, request: RestoreRequest) -> list[TableName]:
+    covered = [entry.table for entry in backup.tables]
+    unknown = [str(name) for name in request.tables or () if name not in covered]
+    if unknown:
+        raise UsageError(
+            f"Backup {backup.id} does not hold {', '.join(unknown)}.",
+            meaning=f"It covers: {', '.join(map(str, covered)) or 'no table'}.",
+            remedy="Choose another backup (moi-backup backups), or correct the name.",
+        )
+    names = list(dict.fromkeys(request.tables or covered))
+    targets = [_target(name, request) for name in names]
+    if len(set(targets)) != len(targets):
+        raise UsageError(
+            f"Two tables would become the same table in schema {request.schema!r}.",
+            remedy="Restore them one by one with --table into different schemas.",
+        )
+    return names
+
+
+def _check_days(backup: BackupManifest, request: RestoreRequest) -> None:
+    limit = backup.coverage.days
+    if limit is None or request.days is None:
+        return
+    if request.days.first < limit.first or request.days.last > limit.last:
+        raise UsageError(
+            f"Backup {backup.id} covers only the days {limit}, and {request.days} was asked for.",
+            meaning="Days outside of a backup's coverage are never touched.",
+            remedy="Ask for days inside of it, or choose another backup.",
+        )
+
+
+def _target(name: TableName, request: RestoreRequest) -> TableName:
+    return name if request.schema is None else TableName(request.schema, name.name)
+
+
+def _existing(conn: Connection, targets: Sequence[TableName]) -> set[TableName]:
+    """Which of the names are taken by a relation of any kind."""
+    schemas = literal_list(sorted({target.schema for target in targets})) or "NULL"
+    rows = run(
+        conn,
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE n.nspname IN ({schemas})",
+    )
+    return {TableName(str(schema), str(name)) for schema, name in rows} & set(targets)
+
+
+def _table_plan(
+    conn: Connection,
+    repository: Repository,
+    backup: BackupManifest,
+    name: TableName,
+    request: RestoreRequest,
+    *,
+    existing: set[TableName],
+) -> TablePlan:
+    stored = open_table(repository, backup, name)
+    days = request.days or backup.coverage.days
+    parts = stored.parts(days)
+    plan = TablePlan(
+        table=name,
+        target=_target(name, request),
+        action="create",
+        rows=sum(part.rows for part in parts),
+        days=len({part.day for part in parts}),
+    )
+    if request.days is not None and stored.manifest.day is None:
+        return _refuse(plan, "it has no day column, so it cannot be restored by days")
+    if plan.target in existing and not request.in_place:
+        return _refuse(plan, "it exists; restore it in place (--in-place) or into a scratch schema (--schema)")
+    if plan.target not in existing and request.in_place and not request.create_missing:
+        return _refuse(plan, "it does not exist; leave out --in-place to create it")
+    if plan.target in existing:
+        return count_live(conn, plan, stored, days)
+    return plan
+
+
+def _refuse(plan: TablePlan, why: str) -> TablePlan:
+    return TablePlan(
+        table=plan.table, target=plan.target, action="refuse", rows=plan.rows, days=plan.days, refusal=why
+    )
+
+
+def _refused(plan: TablePlan) -> TableOutcome:
+    return TableOutcome(table=plan.table, target=plan.target, status="refused", error=f"{plan.target}: {plan.refusal}")
+
+
+def _notes(backup: BackupManifest, request: RestoreRequest) -> tuple[str, ...]:
+    notes = [f"Not in this backup, because nothing protects it: {name}." for name in backup.unprotected]
+    if not backup.coverage.complete:
+        notes.append(f"Backup {backup.id} is limited: only what it covers is restored, and nothing else is touched.")
+    if request.schema is not None:
+        notes.append("Tables in a scratch schema have the backup's columns and rows, without keys, indexes and triggers.")
+    return tuple(notes)

@@ -1,0 +1,211 @@
+"""Tables that do not exist yet: created from the backup's definitions (or, in a scratch schema, from its columns), loaded, proved, committed.
+
+Everything is one transaction with a savepoint for each table: a killed restore leaves nothing, a failing table only itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import NamedTuple
+
+import msgspec
+import pyarrow as pa
+
+from moi_backup.errors import MoiError
+from moi_backup.model.backup import BackupManifest
+from moi_backup.model.restore import RestoreRequest, TableOutcome, TablePlan
+from moi_backup.model.table import Column
+from moi_backup.operations.load_rows import load_rows
+from moi_backup.operations.move_sequences import move_sequences
+from moi_backup.operations.progress import Progress
+from moi_backup.operations.prove_rows import prove_rows
+from moi_backup.operations.read_ahead import read_ahead
+from moi_backup.operations.stored_table import StoredTable
+from moi_backup.postgres.arrow_session import ArrowSession, Refused
+from moi_backup.postgres.export import RowSource
+from moi_backup.postgres.identifiers import qualified, quote_identifier
+from moi_backup.postgres.schema_archive import read_archive
+from moi_backup.postgres.schema_restore import SCHEMA_SETTINGS, SchemaPlan, plan_schema
+from moi_backup.postgres.session import session_settings
+from moi_backup.repository.repository import Repository
+
+LOCK_TIMEOUT_MS = 30_000
+LOADING_SETTINGS = (
+    "SET LOCAL maintenance_work_mem = '256MB'",
+    "SET LOCAL max_parallel_workers_per_gather = 0",
+    "SET LOCAL synchronize_seqscans = off",
+)
+EXISTS = ("42710", "42P07", "42723", "42P06", "42P16")  # duplicate object, table, function, schema; and its like
+
+
+class NewTable(NamedTuple):
+    """A table to create and where its rows are stored."""
+
+    plan: TablePlan
+    stored: StoredTable
+
+
+class _Definition(NamedTuple):
+    """The SQL before and after loading, and the columns that are written."""
+
+    create: str
+    finish: str
+    columns: tuple[Column, ...]
+
+
+@dataclass
+class Created:
+    """What became of the tables, and of the definitions that belong to several of them."""
+
+    outcomes: list[TableOutcome] = field(default_factory=list[TableOutcome])
+    problems: list[str] = field(default_factory=list[str])
+
+
+def create_tables(
+    url: str,
+    tables: Sequence[NewTable],
+    repository: Repository,
+    backup: BackupManifest,
+    *,
+    request: RestoreRequest,
+    progress: Progress,
+) -> Created:
+    """Create, load and prove the tables; raises only when nothing at all could be done."""
+    created = Created()
+    with ArrowSession(url) as session:
+        version = _begin(session)
+        creating = _Creating(session, created, request, progress)
+        if request.schema is not None:
+            session.script(f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(request.schema)}")
+            for table in tables:
+                creating.table(table, _scratch_definition(table))
+        else:
+            schema = _schema_plan(session, tables, repository, backup, server_major=version // 10000)
+            created.problems += [f"Left out: {omitted.what}, because {omitted.why}." for omitted in schema.omitted]
+            creating.shared(schema.shared)
+            plans = {plan.table: plan for plan in schema.tables}
+            for table in tables:
+                plan = plans[table.plan.table]
+                creating.table(table, _Definition(plan.create_sql, plan.finish_sql, table.stored.manifest.restorable))
+            creating.final(schema.final)
+        session.script("COMMIT")
+        _after_commit(session, created, backup, scratch=request.schema is not None)
+    return created
+
+
+def _begin(session: ArrowSession) -> int:
+    session.script("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
+    version = int(session.rows("SELECT pg_catalog.current_setting('server_version_num')")[0][0])
+    settings = session_settings(server_version=version, lock_timeout_ms=LOCK_TIMEOUT_MS)
+    for setting in (*settings, *SCHEMA_SETTINGS, *LOADING_SETTINGS):
+        session.script(setting)
+    return version
+
+
+def _schema_plan(
+    session: ArrowSession, tables: Sequence[NewTable], repository: Repository, backup: BackupManifest, *, server_major: int
+) -> SchemaPlan:
+    roles = [name for (name,) in session.rows("SELECT rolname::text FROM pg_catalog.pg_roles")]
+    with repository.open_file(backup.schema.digest, size=backup.schema.size) as archive:
+        entries = read_archive(archive, server_major=server_major)
+    return plan_schema(entries, [table.plan.table for table in tables], roles=roles)
+
+
+@dataclass
+class _Creating:
+    """The open transaction."""
+
+    session: ArrowSession
+    created: Created
+    request: RestoreRequest
+    progress: Progress
+
+    def shared(self, definitions: Sequence[str]) -> None:
+        """What several tables need (types, functions, sequences); one that exists already is used as it is."""
+        for definition in definitions:
+            try:
+                with self._savepoint("moi_shared"):
+                    self.session.script(definition)
+            except Refused as error:
+                if error.sqlstate not in EXISTS:
+                    raise
+                self.progress.step(f"Used as it is, because it exists: {definition.splitlines()[0]}")
+
+    def table(self, table: NewTable, definition: _Definition) -> None:
+        """Create, load, prove and finish one table, or undo it and note why."""
+        began, plan = monotonic(), table.plan
+        self.progress.start(str(plan.target), total=plan.rows)
+        try:
+            with self._savepoint("moi_table"):
+                self.session.script(definition.create)
+                digest = self._fill(table, definition.columns)
+                if definition.finish:
+                    self.session.script(definition.finish)
+        except MoiError as error:
+            self.progress.finish(str(plan.target), "failed")
+            self.created.outcomes.append(_outcome(plan, status="failed", error=str(error), seconds=monotonic() - began))
+            return
+        self.progress.finish(str(plan.target), "proved equal to the backup")
+        outcome = _outcome(plan, status="restored", rows=plan.rows, digest=digest, seconds=monotonic() - began)
+        self.created.outcomes.append(outcome)
+
+    def final(self, definitions: Sequence[str]) -> None:
+        """What connects tables (foreign keys); what fails is a problem of its own, the rows stay."""
+        for definition in definitions:
+            try:
+                with self._savepoint("moi_final"):
+                    self.session.script(definition)
+            except Refused as error:
+                self.created.problems.append(f"Could not be restored: {definition.splitlines()[0]} … ({error.what})")
+
+    def _fill(self, table: NewTable, columns: tuple[Column, ...]) -> str:
+        stored, target = table.stored, table.plan.target
+        rows = self._counted(read_ahead(stored.rows(self.request.days)), str(target))
+        load_rows(self.session, target, columns=columns, rows=rows)
+        manifest = stored.manifest
+        source = RowSource(target, False, manifest.columns, manifest.day, manifest.order_by)
+        proof = prove_rows(self.session, source, stored.parts(self.request.days), runs=None, in_load_order=True)
+        if not proof.generated_agree:
+            self.progress.warn(f"{target}: generated columns are computed differently by this server than in the backup.")
+        return proof.digest
+
+    def _counted(self, tables: Iterator[pa.Table], task: str) -> Iterator[pa.Table]:
+        for table in tables:
+            self.progress.advance(task, table.num_rows)
+            yield table
+
+    @contextmanager
+    def _savepoint(self, name: str) -> Iterator[None]:
+        self.session.script(f"SAVEPOINT {name}")
+        try:
+            yield
+        except MoiError:
+            self.session.script(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
+            raise
+        self.session.script(f"RELEASE SAVEPOINT {name}")
+
+
+def _scratch_definition(table: NewTable) -> _Definition:
+    """The backup's columns, generated ones as plain ones, without keys."""
+    columns = tuple(msgspec.structs.replace(column, generated="") for column in table.stored.manifest.columns)
+    fields = ", ".join(
+        f"{quote_identifier(column.name)} {column.pg_type}{' NOT NULL' if column.not_null else ''}" for column in columns
+    )
+    return _Definition(f"CREATE TABLE {qualified(table.plan.target)} ({fields})", "", columns)
+
+
+def _after_commit(session: ArrowSession, created: Created, backup: BackupManifest, *, scratch: bool) -> None:
+    """Statistics for the planner, and the sequences, which no transaction holds back."""
+    restored = [outcome for outcome in created.outcomes if outcome.status == "restored"]
+    for outcome in restored:
+        session.script(f"ANALYZE {qualified(outcome.target)}")
+        if not scratch:
+            move_sequences(session, backup, outcome.table)
+
+
+def _outcome(plan: TablePlan, **facts: object) -> TableOutcome:
+    return msgspec.convert({"table": plan.table, "target": plan.target, **facts}, TableOutcome, from_attributes=True)
+

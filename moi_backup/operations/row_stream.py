@@ -1,0 +1,27 @@
+"""Rows of a database table as the lake takes them: read ahead, in canonical types, with the label of their day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from moi_backup.lake.arrow_types import canonical, canonical_dates
+from moi_backup.lake.day_stream import DAY_FIELD, Layout
+from moi_backup.operations.read_ahead import read_ahead
+from moi_backup.postgres.arrow_session import ArrowSession
+from moi_backup.postgres.export import RowSource
+
+
+def layout_of(source: RowSource) -> Layout:
+    """What the assembler needs to know of the table."""
+    return Layout(source.columns, source.order_by, None if source.day is None else source.day.column)
+
+
+def row_batches(session: ArrowSession, source: RowSource, sql: str) -> Iterator[pa.RecordBatch]:
+    """The batches of one SELECT made by `postgres.export.select_rows`; raises Unrepresentable."""
+    for batch in read_ahead(session.batches(sql)):
+        rows = canonical(batch, source.columns)
+        if source.labelled:
+            rows = rows.append_column(DAY_FIELD, canonical_dates(batch.column(batch.num_columns - 1)))
+        yield rows

@@ -1,0 +1,83 @@
+"""A table of a backup as it is stored: its chunks, the parts of its days, and its rows, streamed and hash-checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from moi_backup.lake.parquet import read_rows
+from moi_backup.model.backup import BackupManifest
+from moi_backup.model.day import DayRange, month_of
+from moi_backup.model.span import Span
+from moi_backup.model.table import Chunk, ChunkDay, TableManifest, TableName
+from moi_backup.repository.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """One table manifest of a repository; `days` None means every day, undated and infinite ones included."""
+
+    repository: Repository
+    manifest: TableManifest
+
+    def chunks(self, days: DayRange | None = None) -> list[Chunk]:
+        """The chunks that hold any of the days, in day order."""
+        months = [ref for ref in self.manifest.months if days is None or _may_hold(ref.month, days)]
+        listed = (chunk for ref in months for chunk in self.repository.read_chunk_list(ref.list).chunks)
+        return [chunk for chunk in listed if any(_wanted(part, days) for part in chunk.days)]
+
+    def parts(self, days: DayRange | None = None) -> list[ChunkDay]:
+        """The days (an oversized day in several parts) in stored order, with their digests."""
+        return [part for chunk in self.chunks(days) for part in chunk.days if _wanted(part, days)]
+
+    def rows(self, days: DayRange | None = None) -> Iterator[pa.Table]:
+        """The rows in stored order, all columns in canonical types; raises Damaged when a chunk's bytes are not as written."""
+        for chunk in self.chunks(days):
+            with self.repository.open_chunk(self.manifest.table, chunk) as path:
+                yield from _of_days(read_rows(path, self.manifest), chunk, days)
+
+
+def open_table(repository: Repository, backup: BackupManifest, table: TableName) -> StoredTable:
+    """The table as the backup has it; raises KeyError when it is not in it."""
+    entry = next((entry for entry in backup.tables if entry.table == table), None)
+    if entry is None:
+        raise KeyError(str(table))
+    return StoredTable(repository, repository.read_table(entry.manifest))
+
+
+def spans_of(parts: Sequence[ChunkDay]) -> list[Span]:
+    """One span a day, with the rows of all its parts."""
+    rows: dict[str, int] = {}
+    for part in parts:
+        rows[part.day] = rows.get(part.day, 0) + part.rows
+    return [Span(label, month_of(label), ((label, count),)) for label, count in rows.items()]
+
+
+def _wanted(part: ChunkDay, days: DayRange | None) -> bool:
+    return days is None or part.day in days
+
+
+def _may_hold(month: str, days: DayRange) -> bool:
+    return month_of(days.first) <= month <= month_of(days.last) if month[0].isdigit() else False
+
+
+def _of_days(groups: Iterator[pa.Table], chunk: Chunk, days: DayRange | None) -> Iterator[pa.Table]:
+    """The wanted slices of a chunk's rows, which lie in the order of its days."""
+    if days is None:
+        yield from groups
+        return
+    wanted: list[tuple[int, int]] = []
+    start = 0
+    for part in chunk.days:
+        if _wanted(part, days):
+            wanted.append((start, start + part.rows))
+        start += part.rows
+    offset = 0
+    for group in groups:
+        for first, last in wanted:
+            low, high = max(first - offset, 0), min(last - offset, group.num_rows)
+            if low < high:
+                yield group.slice(low, high - low)
+        offset += group.num_rows
