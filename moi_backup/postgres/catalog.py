@@ -87,7 +87,7 @@ def list_tables(conn: Connection, *, schema: str) -> tuple[TableName, ...]:
 
 
 def read_tables(conn: Connection, names: Sequence[TableName] | None, *, schema: str) -> tuple[CatalogTable, ...]:
-    """The named tables in the order given, or all of `list_tables`; raises ConfigurationError for what is no such table."""
+    """The named tables in the order given, or all of `list_tables`; ConfigurationError names what is no such table."""
     wanted = list_tables(conn, schema=schema) if names is None else tuple(names)
     found = {table.name: table for table in _read(conn, wanted)} if wanted else {}
     missing = [name for name in wanted if name not in found]
@@ -97,7 +97,7 @@ def read_tables(conn: Connection, names: Sequence[TableName] | None, *, schema: 
         raise ConfigurationError(
             f"Not a table that can be backed up: {told}.",
             meaning="Nothing was written.",
-            remedy="Correct the names in moi.toml or on the command line; a partition is named by its partitioned table.",
+            remedy="Correct the names in moi.toml or on the command line; a partition goes by its table's name.",
         )
     return tuple(found[name] for name in wanted)
 

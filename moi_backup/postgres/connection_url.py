@@ -34,7 +34,7 @@ def libpq_url(url: str) -> str:
     if not _SCHEME.match(url):
         raise UsageError(
             f"{redact(url)!r} is not a Postgres connection URL.",
-            remedy="Give it as postgresql://USER@HOST:PORT/DATABASE; the password can come from PGPASSWORD or ~/.pgpass.",
+            remedy="Give postgresql://USER@HOST:PORT/DATABASE; the password can come from PGPASSWORD or ~/.pgpass.",
         )
     parameters(url)
     return _SCHEME.sub("postgresql://", url, count=1)
@@ -89,7 +89,7 @@ def refuse_transaction_pooler(url: str) -> None:
         raise SourceError(
             f"{host}:{port} is Supabase's transaction pooler.",
             meaning="A backup needs one session for its snapshot; this pooler gives every transaction another one.",
-            remedy="Use the session pooler (same host, port 5432) or the direct connection (db.PROJECT.supabase.co:5432).",
+            remedy="Use the session pooler (same host, port 5432) or connect directly, db.PROJECT.supabase.co:5432.",
         )
 
 

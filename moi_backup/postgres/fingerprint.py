@@ -42,8 +42,10 @@ SELECT t.oid::int8, pg_catalog.format_type(t.oid, NULL), t.typtype::text, t.typn
    FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)::text,
   (SELECT json_agg(pg_catalog.pg_get_constraintdef(k.oid) ORDER BY k.conname)
    FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid)::text,
-  (SELECT json_agg(json_build_array(a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
-   FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0 AND NOT a.attisdropped)::text
+  (SELECT json_agg(json_build_array(a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod))
+                   ORDER BY a.attnum)
+   FROM pg_catalog.pg_attribute a
+   WHERE a.attrelid = t.typrelid AND t.typrelid <> 0 AND a.attnum > 0 AND NOT a.attisdropped)::text
 FROM used JOIN pg_catalog.pg_type t ON t.oid = used.oid WHERE t.oid >= 16384 ORDER BY t.oid
 """
 _COLUMNS: Final = """

@@ -1,9 +1,9 @@
 """What would make an in-place replacement of rows fail or reach beyond them, found before anything is written.
 
-The checks run in the restoring session after the locks: `rows` executes one query there, under the session settings (an empty
-search path above all). Each returns refusals by name; none means that the replacement touches its own rows only. What
-they do not look at (exclusion constraints, keys over generated columns, missing parents of foreign keys) Postgres refuses itself,
-and the transaction is rolled back.
+The checks run in the restoring session after the locks: `rows` executes one query there, under the session settings
+(an empty search path above all). Each returns refusals by name; none means that the replacement touches its own rows
+only. What they do not look at (exclusion constraints, keys over generated columns or of one partition, missing
+parents of foreign keys) Postgres refuses itself, and the transaction is rolled back.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class Refusal:
 class Replacement:
     """Rows to be replaced in a live table.
 
-    `columns` are the backup's, `replaced` is a predicate over the table's bare column names that holds for the rows that go,
-    `staged` the SQL name of a table with the rows that come, in their exact types. `only` leaves inheritance children alone.
+    `columns` are the backup's; `replaced` is a predicate over the table's bare column names that holds for rows
+    that go; `staged` is the SQL name of a table with the rows that come, in their exact types. `only` leaves
+    inheritance children alone.
     """
 
     table: TableName
@@ -70,7 +71,7 @@ def find_refusals(rows: Rows, replacement: Replacement) -> tuple[Refusal, ...]:
 
 
 def check_columns(rows: Rows, replacement: Replacement) -> tuple[Refusal, ...]:
-    """Columns that the backup and the live table do not share in name, type and generation; generated extras may come and go."""
+    """Columns that differ in name, type or generation between backup and table; a generated one may be absent."""
     live = {name: (pg_type, generated != "") for name, pg_type, generated in rows(_columns_sql(replacement.table))}
     stored = {column.name: (column.pg_type, column.generated != "") for column in replacement.columns}
     refusals: list[Refusal] = []
@@ -110,7 +111,7 @@ def check_rules(rows: Rows, table: TableName) -> tuple[Refusal, ...]:
 
 
 def check_unique_keys(rows: Rows, replacement: Replacement) -> tuple[Refusal, ...]:
-    """Keys of staged rows that rows outside of the replaced ones hold, for each unique index (partial and over expressions too)."""
+    """Keys of staged rows that a row that stays holds too, for each unique index (partial, over expressions)."""
     refusals: list[Refusal] = []
     for name, facts in rows(_unique_indexes_sql(replacement.table)):
         [(count,)] = rows(conflicts_sql(replacement, **json.loads(facts)))
@@ -155,15 +156,17 @@ def conflicts_sql(
 
 
 def referenced_sql(replacement: Replacement, child: TableName, *, keys: list[dict[str, str]], partitioned: bool) -> str:
-    """The count of the child's rows that refer to a replaced row; in the table itself only rows that stay are counted."""
+    """The count of the child's rows that refer to a replaced row; of the table itself only rows that stay count."""
     equal = " AND ".join(
         _equal(f"gone.{quote_identifier(key['parent'])}", f"child.{quote_identifier(key['child'])}", key)
         for key in keys
     )
+    source = f"{'' if partitioned else 'ONLY '}{qualified(child)}"
     stays = f"({replacement.replaced}) IS NOT TRUE" if child == replacement.table else "true"
     return (
-        f"SELECT count(*) FROM (SELECT * FROM {'' if partitioned else 'ONLY '}{qualified(child)} WHERE {stays}) AS child"
-        f" WHERE EXISTS (SELECT FROM (SELECT * FROM {replacement.source} WHERE {replacement.replaced}) AS gone WHERE {equal})"
+        f"SELECT count(*) FROM (SELECT * FROM {source} WHERE {stays}) AS child"
+        f" WHERE EXISTS (SELECT FROM (SELECT * FROM {replacement.source} WHERE {replacement.replaced}) AS gone"
+        f" WHERE {equal})"
     )
 
 
@@ -184,8 +187,9 @@ def _family(table: TableName) -> str:
 
 def _columns_sql(table: TableName) -> str:
     return (
-        "SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod), attgenerated::text FROM pg_catalog.pg_attribute"
-        f" WHERE attrelid = {_regclass(table)} AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+        "SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod), attgenerated::text"
+        f" FROM pg_catalog.pg_attribute WHERE attrelid = {_regclass(table)} AND attnum > 0 AND NOT attisdropped"
+        " ORDER BY attnum"
     )
 
 
@@ -202,13 +206,13 @@ def _triggers_sql(table: TableName) -> str:
 def _rules_sql(table: TableName) -> str:
     # ev_type: 3 is INSERT, 4 is DELETE.
     return (
-        f"SELECT rulename::text FROM pg_catalog.pg_rewrite WHERE ev_class = {_regclass(table)} AND ev_type IN ('3', '4')"
-        f" AND ev_enabled {_FIRES} ORDER BY 1"
+        f"SELECT rulename::text FROM pg_catalog.pg_rewrite WHERE ev_class = {_regclass(table)}"
+        f" AND ev_type IN ('3', '4') AND ev_enabled {_FIRES} ORDER BY 1"
     )
 
 
 def _unique_indexes_sql(table: TableName) -> str:
-    """Name and facts (JSON of the arguments of `conflicts_sql`) of the valid unique indexes without generated columns."""
+    """Name and facts (JSON for `conflicts_sql`) of the valid unique indexes without generated columns."""
     return f"""
 SELECT c.relname::text, json_build_object(
   'predicate', pg_catalog.pg_get_expr(i.indpred, i.indrelid),
@@ -236,7 +240,7 @@ ORDER BY 1"""
 
 
 def _references_sql(table: TableName) -> str:
-    """Name, child, ON DELETE action and facts (JSON of the arguments of `referenced_sql`) of the foreign keys to the table."""
+    """Name, child, ON DELETE action and facts (JSON for `referenced_sql`) of the foreign keys to the table."""
     return f"""
 SELECT k.conname::text, n.nspname::text, c.relname::text, k.confdeltype::text, json_build_object(
   'partitioned', c.relkind = 'p',

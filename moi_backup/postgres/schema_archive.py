@@ -36,7 +36,7 @@ _SETTING: Final = re.compile(r"(?:\s*SET default_(?:tablespace|table_access_meth
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of an archive. `kind` is pg_dump's word (TABLE, FK CONSTRAINT, ...), `schema` is "-" where there is none."""
+    """One entry of an archive; `kind` is pg_dump's word (TABLE, FK CONSTRAINT, ...), `schema` "-" for none."""
 
     id: int
     kind: str
@@ -66,7 +66,7 @@ def read_archive(archive: Path, *, server_major: int) -> tuple[Entry, ...]:
         raise SourceError(
             f"pg_restore cannot read the schema archive: {done.stderr.decode('utf-8', 'replace').strip()[-500:]}",
             meaning="The definitions of the tables in this backup are not readable.",
-            remedy=f"Check the backup with `moi-backup verify`; {program} must not be older than the pg_dump that wrote it.",
+            remedy=f"Run `moi-backup verify`; {program} must not be older than the pg_dump that wrote the archive.",
         )
     return parse_entries(done.stdout.decode())
 
@@ -111,13 +111,12 @@ def _entry(text: str) -> Entry:
             remedy="Use the Postgres client programs of the version that wrote the archive.",
         )
     name, kind, schema = named.groups()
-    return Entry(
-        id=int(number.group(1)), kind=kind, schema=schema, name=name, depends_on=depends, sql=_body(lines[header:])
-    )
+    sql = _body(lines[header:])
+    return Entry(id=int(number.group(1)), kind=kind, schema=schema, name=name, depends_on=depends, sql=sql)
 
 
 def _body(lines: list[str]) -> str:
-    """The SQL below a header: without the comment that closes it, the next header's first line and trailing settings."""
+    """The SQL below a header, without the comment that closes it, the next header's first line, trailing settings."""
     sql = "\n".join(lines[1:] if lines[0] == "--" else lines).rstrip()
     tail = [match for match in _TOKEN.finditer(sql) if match.group("end")]
     return _SETTING.sub("", sql[: tail[-1].end()]).strip() if tail else ""

@@ -60,7 +60,7 @@ def dump_schema(
         raise SourceError(
             f"pg_dump failed: {scrub(done.stderr.decode('utf-8', 'replace').strip(), url=url)[-800:]}",
             meaning="The tables' definitions were not dumped, so there is no backup.",
-            remedy="The role must be able to read every table of the schemas that hold protected tables and their types.",
+            remedy="The role must be able to read every table of the schemas that hold protected tables.",
         )
     stored = into.read_bytes()
     text = definition_text(read_archive(into, server_major=server_major))

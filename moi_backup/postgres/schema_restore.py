@@ -1,7 +1,7 @@
 """Deciding which definitions of an archive a restore creates, and in which order; nothing is executed here.
 
-`plan_schema` selects by dependency: the wanted tables with their partitions, whatever these need, and whatever belongs to
-them. What cannot be created without a table that is not wanted, or for a role the target lacks, is left out with
+`plan_schema` selects by dependency: the wanted tables with their partitions, whatever these need, and whatever belongs
+to them. What cannot be created without a table that is not wanted, or for a role the target lacks, is left out with
 its reason. The texts are run on one connection inside one transaction, each as one multi-statement query (psycopg's
 `execute` without parameters, ADBC's `Cursor.executescript`).
 """
@@ -57,7 +57,7 @@ class Omitted:
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
-    """One table: `create_sql` makes it empty and bare; `finish_sql`, after loading, adds keys, indexes, triggers, rights."""
+    """One table: `create_sql` makes it empty and bare; after loading `finish_sql` adds keys, indexes, triggers."""
 
     table: TableName
     create_sql: str

@@ -78,7 +78,7 @@ def connect(url: str, *, application: str = "moi-backup", timeout_seconds: int =
     raise SourceError(
         f"Cannot connect to {redact(url)}: {failure}",
         meaning="Nothing was read or written.",
-        remedy="Check that the server runs, the host, port, database and user, and the password (URL, PGPASSWORD, ~/.pgpass).",
+        remedy="Check that the server runs, then host, port, database, user, password (URL, PGPASSWORD, ~/.pgpass).",
     )
 
 

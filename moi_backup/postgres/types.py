@@ -76,8 +76,17 @@ _STAGING: Final = {
     "timestamp[us, tz=UTC]": "timestamp with time zone",
 }
 _DIRECT_ORDER: Final = frozenset(
-    "boolean,smallint,integer,bigint,oid,bytea,uuid,date,timestamp without time zone,timestamp with time zone".split(
-        ","
+    (
+        "boolean",
+        "smallint",
+        "integer",
+        "bigint",
+        "oid",
+        "bytea",
+        "uuid",
+        "date",
+        "timestamp without time zone",
+        "timestamp with time zone",
     )
 )
 _TEXT_ORDER: Final = frozenset(("text", "character varying"))

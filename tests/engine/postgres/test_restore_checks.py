@@ -92,11 +92,13 @@ def test_nulls_that_are_not_distinct_collide(refusals):
     setup = "ALTER TABLE public.sales ADD CONSTRAINT one_null UNIQUE NULLS NOT DISTINCT (note);"
     setup = "UPDATE public.sales SET note = NULLIF(id, 3);" + setup
     found = refusals(setup, "(2, '2025-01-02', 'b', NULL)")
-    assert found == ["unique index one_null: 1 rows of the backup have a key that rows outside of the restored range hold"]
+    assert found == [
+        "unique index one_null: 1 rows of the backup have a key that rows outside of the restored range hold"
+    ]
 
 
 def test_a_key_of_an_extension_type_is_compared_by_its_own_equality(refusals):
-    """citext ignores case although its operators are not on the empty search path."""
+    """The type citext ignores case although its operators are not on the empty search path."""
     setup = "CREATE EXTENSION citext SCHEMA public; CREATE UNIQUE INDEX loose ON public.sales ((code::public.citext));"
     found = refusals(setup, "(20, '2025-01-02', 'A', 'n')")
     assert [refusal.split(":")[0] for refusal in found] == ["unique index loose"]
@@ -119,7 +121,8 @@ def test_an_index_over_a_generated_column_is_left_to_postgres(refusals):
 )
 def test_rows_that_refer_to_replaced_rows_are_counted_by_table(refusals, action, words):
     """Whatever the foreign key does on deletion, rows beyond the table would fail or change."""
-    setup = f"""CREATE TABLE public."a line" (sale integer CONSTRAINT of_sale REFERENCES public.sales ON DELETE {action});
+    setup = f"""CREATE TABLE public."a line" (
+                    sale integer CONSTRAINT of_sale REFERENCES public.sales ON DELETE {action});
                 INSERT INTO public."a line" VALUES (2), (2), (1), (NULL);"""
     assert refusals(setup, "") == [f"foreign key of_sale of public.a line: 2 rows of public.a line {words}"]
 
@@ -137,11 +140,14 @@ def test_references_from_replaced_rows_themselves_do_not_count(refusals):
 
 def test_partitioned_children_and_collations_are_compared(refusals):
     """A partitioned table is counted whole, once, under the collation of the key it refers to."""
-    setup = """CREATE TABLE public.part (code text COLLATE "POSIX" REFERENCES public.sales (code)) PARTITION BY LIST (code);
+    setup = """CREATE TABLE public.part (code text COLLATE "POSIX" REFERENCES public.sales (code))
+                   PARTITION BY LIST (code);
                CREATE TABLE public.part_b PARTITION OF public.part FOR VALUES IN ('b');
                INSERT INTO public.part VALUES ('b');"""
     found = refusals(setup, "")
-    assert found == ["foreign key part_code_fkey of public.part: 1 rows of public.part cannot lose the rows they refer to"]
+    assert found == [
+        "foreign key part_code_fkey of public.part: 1 rows of public.part cannot lose the rows they refer to"
+    ]
 
 
 def test_triggers_and_rules_that_would_fire_are_named(refusals):
@@ -186,7 +192,8 @@ def test_columns_that_do_not_fit_are_named_one_by_one(database):
     run_sql(
         url,
         """CREATE TABLE public.sales (id bigint, day date, fresh text, code text,
-                                      note text GENERATED ALWAYS AS (code) STORED, sum int GENERATED ALWAYS AS (1) STORED)""",
+                                      note text GENERATED ALWAYS AS (code) STORED,
+                                      sum int GENERATED ALWAYS AS (1) STORED)""",
     )
     stored = (*columns(id="integer", day="date", code="text", note="text", gone="text"),)
     with closing(adbc.connect(url)) as conn, closing(conn.cursor()) as cursor:

@@ -15,6 +15,7 @@ from moi_backup.postgres.catalog import read_tables
 from moi_backup.postgres.schema_archive import Entry, definition_text, parse_entries, read_archive, statements
 from moi_backup.postgres.schema_dump import dump_schema, needed_schemas
 from moi_backup.postgres.schema_restore import SCHEMA_SETTINGS, SchemaPlan, plan_schema
+from moi_backup.postgres.sequences import SequencePosition, forward_sql, read_sequences
 from moi_backup.postgres.session import connect, coordinating_snapshot
 from tests.engine.postgres.conftest import EVERY_TYPE, PASSWORD, Server, create_database, run_sql
 
@@ -56,10 +57,10 @@ def apply(url: str, plan: SchemaPlan) -> None:
     with closing(adbc.connect(url)) as conn, closing(conn.cursor()) as cursor:
         for setting in SCHEMA_SETTINGS:
             cursor.execute(setting)
-        for text in (plan.shared_sql, *(t.create_sql for t in plan.tables), *(t.finish_sql for t in plan.tables)):
+        tables = (*(table.create_sql for table in plan.tables), *(table.finish_sql for table in plan.tables))
+        for text in (*plan.shared, *tables, *plan.final):
             if text:
                 cursor.executescript(text)
-        cursor.executescript(plan.final_sql)
         conn.commit()
 
 
@@ -94,8 +95,7 @@ def test_grants_and_policies_of_missing_roles_are_reported_and_not_fatal(shop, t
     assert told["policy public.customer own_rows"] == "the target has no role shop_reader"
     assert "shop_reader" not in plan.shared_sql + plan.final_sql + "".join(t.finish_sql for t in plan.tables)
     create_database(shop, "shop_alone")
-    apply_alone = SchemaPlan(plan.shared_sql, plan.tables, plan.final_sql or "SELECT 1", plan.omitted)
-    apply(shop.url("shop_alone"), apply_alone)
+    apply(shop.url("shop_alone"), plan)
 
 
 def test_a_foreign_key_to_a_table_that_is_not_restored_is_left_out_by_name(shop, tmp_path):
@@ -123,12 +123,11 @@ def test_a_table_missing_from_the_archive_is_refused_by_name(shop, tmp_path):
 
 def test_two_dumps_of_one_definition_have_one_text(shop, tmp_path):
     """The text digest ignores dates, tokens and object ids, and a change of a comment changes it."""
+
     def digest(name: str) -> str:
         with closing(connect(shop.url("shop"))) as conn:
             exported = coordinating_snapshot(conn, [CUSTOMER], address="").exported
-            return dump_schema(
-                shop.url("shop"), exported, SCHEMAS, server_major=major(shop), into=tmp_path / name
-            ).text
+            return dump_schema(shop.url("shop"), exported, SCHEMAS, server_major=major(shop), into=tmp_path / name).text
 
     first, second = digest("a"), digest("b")
     run_sql(shop.url("shop"), "COMMENT ON TABLE public.unrelated IS 'new'")
@@ -163,24 +162,33 @@ def test_schemas_of_types_functions_and_sequences_are_dumped_too(shop):
 
 def test_a_marker_inside_a_body_does_not_cut_an_entry():
     """Text that looks like an entry's header stays text in strings, dollar quotes and quoted names."""
-    head = "-- TOC entry {} (class 1 OID 2)\n-- Name: f{}; Type: FUNCTION; Schema: public; Owner: -\n-- Data Pos: 0\n--\n\n"
+    head = "-- TOC entry {} (class 1 OID 2)\n-- Name: f{}; Type: FUNCTION; Schema: public; Owner: -\n-- Data Pos: 0\n"
+    head += "--\n\n"
     body = "CREATE FUNCTION f() AS $x$\n--\n" + head.format(9, 9) + "$$;$x$ '\n" + head.format(8, 8) + "';\n"
-    entries = parse_entries("--\n" + head.format(1, 1) + body + "\n\nSET default_tablespace = '';\n\n--\n" + head.format(2, 2) + "SELECT 1;\n")
+    entries = parse_entries(
+        "--\n"
+        + head.format(1, 1)
+        + body
+        + "\n\nSET default_tablespace = '';\n\n--\n"
+        + head.format(2, 2)
+        + "SELECT 1;\n"
+    )
     assert [(entry.id, entry.sql) for entry in entries] == [(1, body.strip()), (2, "SELECT 1;")]
     assert statements(body + "SELECT ';';") == [body.strip(), "SELECT ';';"]
 
 
 def test_sequences_only_move_forward(shop):
     """A position behind the live one changes nothing, for counting up and for counting down."""
-    from moi_backup.postgres.sequences import SequencePosition, forward_sql, read_sequences
-
     with closing(connect(shop.url("shop"))) as conn:
         table = read_tables(conn, [CUSTOMER], schema="public")[0]
         before = read_sequences(conn, table)
         number, identity = TableName("lookup", "shared_number"), TableName("public", "customer_id_seq")
-        assert before == {number: SequencePosition(-1, False), identity: SequencePosition(100, False)}
+        assert before == {
+            number: SequencePosition(-1, is_called=False),
+            identity: SequencePosition(100, is_called=False),
+        }
         for sequence, value, expected in [
             (number, -5, -5), (number, -3, -5), (identity, 200, 200), (identity, 150, 200),
         ]:  # fmt: skip
-            conn.execute(forward_sql(sequence, SequencePosition(value, True)).encode())
-            assert read_sequences(conn, table)[sequence] == SequencePosition(expected, True)
+            conn.execute(forward_sql(sequence, SequencePosition(value, is_called=True)).encode())
+            assert read_sequences(conn, table)[sequence] == SequencePosition(expected, is_called=True)

@@ -44,7 +44,7 @@ def test_a_redacted_url_holds_no_password(url):
     ("url", "error"),
     [
         ("postgresql://me:hunter2@127.0.0.1:1/db", SourceError),
-        ("postgresql://me:hunter2@127.0.0.1:1/db?connect_timeout=hunter2", SourceError),
+        ("postgresql://me:hunter2@127.0.0.1:1/db?connect_timeout=2", SourceError),
         ("postgresql://me:hun@hunter2/hunter2@127.0.0.1:1/db", UsageError),
         ("postgresql://me:hunter2#x@127.0.0.1:1/db", UsageError),
         ("postgresql://me:hunter2@127.0.0.1:1/db?nonsense=1", UsageError),
@@ -108,8 +108,13 @@ def test_supabases_transaction_pooler_is_refused_by_name(host):
 def test_the_settings_hold_for_one_transaction_over_either_driver(postgres_server, database):
     """Text output does not depend on what the database or role was configured with."""
     url = database("settings")
-    run_sql(url, "ALTER DATABASE settings SET DateStyle = 'German'; ALTER DATABASE settings SET IntervalStyle = 'iso_8601'")
-    run_sql(url, "ALTER DATABASE settings SET bytea_output = 'escape'; ALTER DATABASE settings SET TimeZone = 'Asia/Kolkata'")
+    run_sql(
+        url, "ALTER DATABASE settings SET DateStyle = 'German'; ALTER DATABASE settings SET IntervalStyle = 'iso_8601'"
+    )
+    run_sql(
+        url,
+        "ALTER DATABASE settings SET bytea_output = 'escape'; ALTER DATABASE settings SET TimeZone = 'Asia/Kolkata'",
+    )
     query = "SELECT '2025-09-14 12:00+00'::timestamptz::text, '1 day'::interval::text, '\\x00'::bytea::text"
     expected = ("2025-09-14 12:00:00+00", "1 day", "\\x00")
     settings = session_settings(server_version=180000, lock_timeout_ms=1000)
@@ -126,7 +131,7 @@ def test_the_settings_hold_for_one_transaction_over_either_driver(postgres_serve
 
 
 def test_a_truncate_in_another_session_cannot_empty_the_snapshot(database):
-    """The lock comes before the snapshot: a TRUNCATE that holds the table is waited for, never seen as an empty table."""
+    """The lock comes before the snapshot: a TRUNCATE that holds the table is waited for, never seen as emptiness."""
     url = database("truncated")
     run_sql(url, ROWS)
     with psycopg.connect(url) as other, closing(connect(url)) as conn:
@@ -168,7 +173,9 @@ def test_a_policy_that_hides_rows_is_an_error_and_not_a_smaller_backup(postgres_
     """row_security is off, so a role under a policy cannot read a part of the table unnoticed."""
     url = database("policies")
     run_sql(url, f"{ROWS}; ALTER TABLE public.t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON public.t USING (id < 5)")
-    run_sql(url, "DROP ROLE IF EXISTS watched; CREATE ROLE watched LOGIN PASSWORD 'w'; GRANT SELECT ON public.t TO watched")
+    run_sql(
+        url, "DROP ROLE IF EXISTS watched; CREATE ROLE watched LOGIN PASSWORD 'w'; GRANT SELECT ON public.t TO watched"
+    )
     with closing(connect(postgres_server.url("policies", user="watched", password="w"))) as conn:
         coordinating_snapshot(conn, [T], address="")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
@@ -194,7 +201,12 @@ def test_the_source_tells_where_in_history_the_snapshot_lies(database):
     url = database("source")
     with closing(connect(url)) as conn:
         source = read_source(conn, address="a:1/source")
-        assert (source.database, source.address, source.timeline, source.role) == ("source", "a:1/source", 1, "postgres")
+        assert (source.database, source.address, source.timeline, source.role) == (
+            "source",
+            "a:1/source",
+            1,
+            "postgres",
+        )
         assert source.server_version.startswith("18")
         assert "/" in source.wal_position
         conn.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")

@@ -88,7 +88,9 @@ def test_every_built_in_type_round_trips_bit_by_bit(every_type):
         conn.commit()
     names = identifier_list(e.name for e in kept)
     with psycopg.connect(every_type) as conn:
-        before, after = (binary_copy(conn, f"SELECT {names} FROM public.{name} ORDER BY id") for name in ("every_type", "back"))
+        before, after = (
+            binary_copy(conn, f"SELECT {names} FROM public.{name} ORDER BY id") for name in ("every_type", "back")
+        )
         assert len(before) > 1_048_576
         assert before == after
         turned = {e.name for (e, _), old in zip(read, kept, strict=True) if e.encoding != old.encoding}
@@ -144,7 +146,7 @@ def test_the_encoding_follows_the_type_text_alone(pg_type, encoding, arrow):
 
 
 def test_blanks_and_rows_of_nulls_survive_their_text_form(every_type):
-    """bpchar keeps its blanks also inside a domain; a row of NULLs does not become NULL, and NULL stays NULL."""
+    """A bpchar keeps its blanks also inside a domain; a row of NULLs does not become NULL, and NULL stays NULL."""
     cases = [
         ("bpchar", "'ab  '::bpchar", "ab  "),
         ("public.padded", "'ab  '::public.padded", "ab  "),
@@ -167,7 +169,9 @@ def test_infinite_dates_wrap_as_documented_and_go_back(every_type):
         cursor.execute("SELECT * FROM (VALUES ('infinity'::date), ('-infinity')) AS v(d)")
         assert cursor.fetch_arrow_table().column(0).cast("int32").to_pylist() == wire
         cursor.execute("CREATE TEMP TABLE days (d date)")
-        cursor.adbc_ingest("days", pa.table({"d": pa.array(wire, "int32").cast("date32")}), mode="append", temporary=True)
+        cursor.adbc_ingest(
+            "days", pa.table({"d": pa.array(wire, "int32").cast("date32")}), mode="append", temporary=True
+        )
         cursor.execute("SELECT d::text FROM days")
         assert cursor.fetchall() == [("infinity",), ("-infinity",)]
 

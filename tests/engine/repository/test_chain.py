@@ -20,6 +20,7 @@ from moi_backup.repository import layout
 from moi_backup.repository.chain import append, published, read_chain, scan_chain, states
 from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.documents import digest_of, encode_document
+from moi_backup.repository.heads import Head, keep_head, seen_head
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository, open_repository
 from tests.engine.repository.samples import AT, backup_id
@@ -214,14 +215,22 @@ def test_a_lost_lease_appends_nothing(repository: Repository, add, store):
     assert len(read_chain(repository).entries) == 1
 
 
-def test_the_head_never_goes_back(repository: Repository, add):
-    """A reader that saw less than another process does not make the repository forget."""
+def test_the_head_is_kept_outside_the_repository(repository: Repository, add):
+    """Number and hash of the last entry, in a file named by the repository's id, with nothing left beside it."""
     add(1)
     add(2)
     file = repository.heads / f"{repository.id}.json"
     kept = json.loads(file.read_bytes())
-    assert kept == {"format": 1, "hash": read_chain(repository).head.hash, "seq": 2}
+    assert kept == {"format": 1, "hash": digest_of(repository.store.get(layout.chain_name(2))), "seq": 2}
     assert [path.name for path in repository.heads.iterdir()] == [file.name]
+
+
+def test_the_head_never_goes_back(tmp_path: Path):
+    """A reader that saw less than another process does not make the state folder forget."""
+    file = tmp_path / "heads" / "id.json"
+    for seq in (5, 3):
+        assert keep_head(file, Head(seq, "0" * 64)) == ""
+        assert seen_head(file).seq == 5
 
 
 def test_a_rotten_head_file_is_named(repository: Repository, add):

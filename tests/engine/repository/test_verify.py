@@ -247,6 +247,20 @@ def test_a_day_in_the_wrong_chunk_is_named(repository: Repository, lease: Lease)
     assert "span 2025-09-14" in fault.detail
 
 
+def test_a_chunk_in_the_wrong_month_is_named(repository: Repository, lease: Lease):
+    """A chunk that is right by itself may still be listed under another month."""
+    chunk = write_chunk(repository, SALES, "2025-10-02")
+    table = table_of(repository, write_backup(repository, 1, tables={SALES: ("2025-09-14",)}))
+    digest = repository.write_chunk_list(ChunkList("2025-09", (chunk,), {}))
+    month = replace(table.months[0], list=digest, size=chunk.size)
+    publish_with_table(
+        repository, lease, replace(table, months=(month,)), rows=10, chunks=1, bytes=chunk.size, digest=table.digest
+    )
+    fault = only(verify_structure(repository))
+    assert (fault.object, fault.kind) == (layout.table_name(digest), "inconsistent")
+    assert "do not belong to 2025-09" in fault.detail
+
+
 def test_a_digest_that_leads_outside_is_a_fault_and_no_crash(repository: Repository, lease: Lease):
     """A tampered manifest cannot make the verification read elsewhere."""
     evil = SchemaDump(digest="../../../etc/passwd", size=1, text="0" * 64, pg_dump="18.6")
