@@ -18,7 +18,7 @@ from moi_backup.model.day import DATE32_INFINITY, DATE32_MINUS_INFINITY
 from moi_backup.model.table import Column
 
 _WRAPPED_INFINITY = (2**31 - 1 + 10957) - 2**32
-_WRAPPED_MINUS_INFINITY = (-(2**31) + 10957)
+_WRAPPED_MINUS_INFINITY = -(2**31) + 10957
 _FIRST_TIMESTAMP = -210866803200000000  # 4713-01-01 BC in microseconds, the first Postgres knows
 _DECIMAL = re.compile(r"decimal128\((\d+), (\d+)\)")
 _TYPES: dict[str, pa.DataType] = {

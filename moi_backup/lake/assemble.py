@@ -59,12 +59,20 @@ class Assembled:
     def stored(self, *, stored: str, size: int) -> Chunk:
         """The chunk as a chunk list names it."""
         return Chunk(
-            span=self.span, digest=self.digest, stored=stored, size=size, weight=self.weight, encoding=ENCODING, days=tuple(self.days)
+            span=self.span,
+            digest=self.digest,
+            stored=stored,
+            size=size,
+            weight=self.weight,
+            encoding=ENCODING,
+            days=tuple(self.days),
         )
 
     def _spill(self) -> None:
         if self._writer is None:
-            self._writer = ChunkWriter(self._path, columns=self._layout.columns, encodings=self._encodings, day_column=self._layout.day_column)
+            self._writer = ChunkWriter(
+                self._path, columns=self._layout.columns, encodings=self._encodings, day_column=self._layout.day_column
+            )
         if self._rows:
             self._writer.write(pa.concat_tables(self._rows))
         self._rows, self._held = [], 0

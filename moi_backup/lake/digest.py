@@ -84,7 +84,9 @@ class RowDigester:
             for validity, values in zip(self._validity, self._values, strict=True)
         )
         count = str(stop - start).encode()
-        return RowsDigest(blake3(self._header + count + b"\n" + columns).hexdigest(), base64.b64encode(columns).decode())
+        return RowsDigest(
+            blake3(self._header + count + b"\n" + columns).hexdigest(), base64.b64encode(columns).decode()
+        )
 
 
 def day_digest(parts: Sequence[str]) -> str:

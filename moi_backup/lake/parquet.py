@@ -36,7 +36,9 @@ class Encodings:
         with self._lock:
             if self._chosen is None:
                 repeating = [column.name for column in self._columns if _repeats(rows.column(column.name))]
-                plain = {field.name: _plain_encoding(field.type) for field in rows.schema if field.name not in repeating}
+                plain = {
+                    field.name: _plain_encoding(field.type) for field in rows.schema if field.name not in repeating
+                }
                 self._chosen = (repeating, {name: encoding for name, encoding in plain.items() if encoding})
             return self._chosen
 
@@ -92,7 +94,9 @@ def read_table(path: Path, table: TableManifest) -> pa.Table:
 
 def _canonical(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
     columns = [_storage(rows.column(index)) for index in range(rows.num_columns)]
-    arrays = [column if column.type == kind else column.cast(kind) for column, kind in zip(columns, wanted.types, strict=True)]
+    arrays = [
+        column if column.type == kind else column.cast(kind) for column, kind in zip(columns, wanted.types, strict=True)
+    ]
     return pa.Table.from_arrays(arrays, schema=wanted)
 
 

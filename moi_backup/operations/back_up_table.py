@@ -6,7 +6,7 @@ The caller owns the snapshot; `BaseTable` is what an earlier backup knows of the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from moi_backup.postgres.change_scan import scan_days
 from moi_backup.postgres.export import Read, RowSource, plan_reads, select_rows
 from moi_backup.postgres.sequences import read_sequences
 from moi_backup.postgres.session import Connection
+from moi_backup.repository.marks import unmark_damaged
 from moi_backup.repository.repository import Repository
 
 
@@ -69,12 +70,16 @@ class _Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TableBackup:
-    """Backs up tables into one repository from one snapshot. `damaged` names chunks (by stored hash) that must be written anew."""
+    """Backs up tables into one repository from one snapshot.
+
+    `damaged` names chunks (by stored hash) that must be written anew; `checkpoint` is called for every chunk and may stop the backup.
+    """
 
     conn: Connection
     session: ArrowSession
     repository: Repository
     progress: Progress
+    checkpoint: Callable[[], None]
     damaged: frozenset[str] = frozenset()
 
     def take(
@@ -100,7 +105,13 @@ class TableBackup:
         return self._publish(table, spans, scan, usable, written, fingerprint)
 
     def _chunks(
-        self, table: ProtectedTable, spans: Sequence[Span], scan: Mapping[str, ScannedDay], base: BaseTable | None, *, limited: bool
+        self,
+        table: ProtectedTable,
+        spans: Sequence[Span],
+        scan: Mapping[str, ScannedDay],
+        base: BaseTable | None,
+        *,
+        limited: bool,
     ) -> list[_Stored]:
         """The chunks of all spans in day order: the base's where nothing changed, else read and stored."""
         kept = [self._unchanged(table, span, scan, base) for span in spans]
@@ -116,6 +127,7 @@ class TableBackup:
                     stored.append(_done(_Stored(span.month, chunk, is_new=False)))
                     self.progress.advance(task, chunk.rows)
                 for assembled in () if chunks else itertools.takewhile(lambda item: item is not None, arriving):
+                    self.checkpoint()
                     job = partial(self._store, table, assembled, base, span.month)
                     stored.append(ahead.submit(job, weight=assembled.weight))
                     self.progress.advance(task, sum(day.rows for day in assembled.days))
@@ -140,12 +152,20 @@ class TableBackup:
                 assembled.discard()
                 return _Stored(month, known, is_new=False)
         stored = self.repository.store_chunk(table.name, span=assembled.span, digest=digest, file=assembled.write())
+        if stored.digest in self.damaged:  # the same bytes under the same name: older backups are healed too
+            unmark_damaged(self.repository.store, stored=stored.digest)
         return _Stored(month, assembled.stored(stored=stored.digest, size=stored.size), is_new=True)
 
     def _reusable(self, table: ProtectedTable, chunk: Chunk) -> bool:
-        return chunk.encoding == ENCODING and chunk.stored not in self.damaged and self.repository.has_chunk(table.name, chunk)
+        return (
+            chunk.encoding == ENCODING
+            and chunk.stored not in self.damaged
+            and self.repository.has_chunk(table.name, chunk)
+        )
 
-    def _read(self, source: RowSource, reads: Sequence[Read], *, everything: bool) -> Generator[Assembled | None, None, None]:
+    def _read(
+        self, source: RowSource, reads: Sequence[Read], *, everything: bool
+    ) -> Generator[Assembled | None, None, None]:
         """Assembled chunks of all reads; None after the last chunk of each span."""
         layout = layout_of(source)
         encodings = Encodings(source.columns)

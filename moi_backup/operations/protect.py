@@ -62,13 +62,19 @@ def unprotected_names(conn: Connection, configuration: Configuration) -> tuple[T
     """Ordinary tables in the schemas of the protected ones (and the configured schema) that no entry covers."""
     protected = set(protected_names(conn, configuration))
     schemas = {configuration.source.schema} | {name.schema for name in protected}
-    return tuple(name for schema in sorted(schemas) for name in list_tables(conn, schema=schema) if name not in protected)
+    return tuple(
+        name for schema in sorted(schemas) for name in list_tables(conn, schema=schema) if name not in protected
+    )
 
 
-def read_protected(conn: Connection, configuration: Configuration, names: Sequence[TableName]) -> tuple[ProtectedTable, ...]:
+def read_protected(
+    conn: Connection, configuration: Configuration, names: Sequence[TableName]
+) -> tuple[ProtectedTable, ...]:
     """The named tables; raises ConfigurationError for a table or column that does not exist or does not fit."""
     tables = read_tables(conn, names, schema=configuration.source.schema)
-    return tuple(protect(table, configuration.table(table.name), timezone=configuration.source.timezone) for table in tables)
+    return tuple(
+        protect(table, configuration.table(table.name), timezone=configuration.source.timezone) for table in tables
+    )
 
 
 def protect(table: CatalogTable, settings: TableSettings, *, timezone: str) -> ProtectedTable:
@@ -80,7 +86,9 @@ def protect(table: CatalogTable, settings: TableSettings, *, timezone: str) -> P
         raise ConfigurationError(f"Table {table.name} has no columns.", meaning="There is nothing in it to back up.")
     return ProtectedTable(
         catalog=table,
-        columns=tuple(msgspec.structs.replace(column, scope=settings.scope_of(column.name)) for column in table.columns),
+        columns=tuple(
+            msgspec.structs.replace(column, scope=settings.scope_of(column.name)) for column in table.columns
+        ),
         day=_day_column(table, settings.day, timezone=timezone),
         key=table.key if settings.key is None else settings.key or None,
         required=settings.required or (),
@@ -97,7 +105,9 @@ def _day_column(table: CatalogTable, given: str | None, *, timezone: str) -> Day
     kind = _DAY_KINDS.get(base_type(column.pg_type))
     if kind is None or column.generated:
         raise ConfigurationError(
-            f"Column {name!r} of {table.name} cannot be the day column: it is {column.generated} {column.pg_type}.".replace(" is  ", " is "),
+            f"Column {name!r} of {table.name} cannot be the day column: it is {column.generated} {column.pg_type}.".replace(
+                " is  ", " is "
+            ),
             meaning="Rows are cut into days by a date, a timestamp or a timestamptz that is stored as it was written.",
             remedy='Name another column in moi.toml, or day = "" for a table without days.',
         )

@@ -43,7 +43,9 @@ def plan_restore(workspace: Workspace, url: str, request: RestoreRequest) -> Res
     return _prepare(workspace, url, request).plan
 
 
-def restore(workspace: Workspace, url: str, request: RestoreRequest, *, progress: Progress | None = None) -> RestoreResult:
+def restore(
+    workspace: Workspace, url: str, request: RestoreRequest, *, progress: Progress | None = None
+) -> RestoreResult:
     """Restore into the database at `url`. One table's failure does not stop the others; the result says which succeeded."""
     progress = progress or Silent()
     repository = workspace.open()
@@ -66,7 +68,9 @@ def restore(workspace: Workspace, url: str, request: RestoreRequest, *, progress
             problems += created.problems
         for table in prepared.plan.tables:
             if table.action == "replace":
-                outcomes.append(replace_rows(url, table, prepared.table(table.table), prepared.backup, request, progress))
+                outcomes.append(
+                    replace_rows(url, table, prepared.table(table.table), prepared.backup, request, progress)
+                )
     order = [table.table for table in prepared.plan.tables]
     return RestoreResult(
         backup=prepared.backup.id,
@@ -195,9 +199,7 @@ def _table_plan(
 
 
 def _refuse(plan: TablePlan, why: str) -> TablePlan:
-    return TablePlan(
-        table=plan.table, target=plan.target, action="refuse", rows=plan.rows, days=plan.days, refusal=why
-    )
+    return TablePlan(table=plan.table, target=plan.target, action="refuse", rows=plan.rows, days=plan.days, refusal=why)
 
 
 def _refused(plan: TablePlan) -> TableOutcome:
@@ -209,5 +211,7 @@ def _notes(backup: BackupManifest, request: RestoreRequest) -> tuple[str, ...]:
     if not backup.coverage.complete:
         notes.append(f"Backup {backup.id} is limited: only what it covers is restored, and nothing else is touched.")
     if request.schema is not None:
-        notes.append("Tables in a scratch schema have the backup's columns and rows, without keys, indexes and triggers.")
+        notes.append(
+            "Tables in a scratch schema have the backup's columns and rows, without keys, indexes and triggers."
+        )
     return tuple(notes)

@@ -20,7 +20,7 @@ from moi_backup.model.table import Column, TableName
 from moi_backup.operations.load_rows import load_rows
 from moi_backup.operations.move_sequences import move_sequences
 from moi_backup.operations.progress import Progress
-from moi_backup.operations.prove_rows import digest_of_parts, prove_rows
+from moi_backup.operations.prove_rows import prove_rows
 from moi_backup.operations.stored_table import StoredTable
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.day_sql import day_predicate
@@ -43,7 +43,12 @@ def count_live(conn: Connection, plan: TablePlan, stored: StoredTable, days: Day
     if kind not in ("r", "p"):
         return msgspec.structs.replace(plan, action="refuse", refusal="it is not a table")
     day = stored.manifest.day
-    names = {name for (name,) in run(conn, f"SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = {_regclass(plan.target)}")}
+    names = {
+        name
+        for (name,) in run(
+            conn, f"SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = {_regclass(plan.target)}"
+        )
+    }
     if day is not None and day.column not in names:
         return msgspec.structs.replace(plan, action="refuse", refusal=f"it has no day column {day.column!r}")
     where = day_predicate(day, runs) if (runs := _runs(days)) is not None else "true"
@@ -92,7 +97,9 @@ class _Replacing:
     def run(self) -> tuple[int, str]:
         """Rows that were replaced, and the digest of the rows read back."""
         self._begin()
-        kind = self._session.rows(f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = {_regclass(self._target)}")[0][0]
+        kind = self._session.rows(
+            f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = {_regclass(self._target)}"
+        )[0][0]
         only = _only(kind)
         columns = self._columns()
         runs = _runs(self._days)
@@ -102,7 +109,9 @@ class _Replacing:
         self._stage(columns)
         self._refuse(replacement)
         names = identifier_list(column.name for column in columns if not column.generated)
-        gone = self._session.rows(f"WITH gone AS (DELETE FROM {only}{qualified(self._target)} WHERE {replaced} RETURNING 1) SELECT count(*) FROM gone")
+        gone = self._session.rows(
+            f"WITH gone AS (DELETE FROM {only}{qualified(self._target)} WHERE {replaced} RETURNING 1) SELECT count(*) FROM gone"
+        )
         self._session.script(
             f"INSERT INTO {qualified(self._target)} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM pg_temp.{STAGED}"
         )
@@ -122,7 +131,11 @@ class _Replacing:
 
     def _columns(self) -> tuple[Column, ...]:
         """The backup's columns; one that is generated there and plain here (a scratch table) is written like any other."""
-        live = dict(self._session.rows(f"SELECT attname::text, attgenerated::text FROM pg_catalog.pg_attribute WHERE attrelid = {_regclass(self._target)} AND attnum > 0 AND NOT attisdropped"))
+        live = dict(
+            self._session.rows(
+                f"SELECT attname::text, attgenerated::text FROM pg_catalog.pg_attribute WHERE attrelid = {_regclass(self._target)} AND attnum > 0 AND NOT attisdropped"
+            )
+        )
         return tuple(
             msgspec.structs.replace(column, generated="") if live.get(column.name) == "" else column
             for column in self._stored.manifest.columns
@@ -182,4 +195,3 @@ def _regclass(table: TableName) -> str:
 
 def _one(conn: Connection, sql: str) -> str:
     return str(run(conn, sql)[0][0])
-

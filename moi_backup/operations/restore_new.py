@@ -106,7 +106,12 @@ def _begin(session: ArrowSession) -> int:
 
 
 def _schema_plan(
-    session: ArrowSession, tables: Sequence[NewTable], repository: Repository, backup: BackupManifest, *, server_major: int
+    session: ArrowSession,
+    tables: Sequence[NewTable],
+    repository: Repository,
+    backup: BackupManifest,
+    *,
+    server_major: int,
 ) -> SchemaPlan:
     roles = [name for (name,) in session.rows("SELECT rolname::text FROM pg_catalog.pg_roles")]
     with repository.open_file(backup.schema.digest, size=backup.schema.size) as archive:
@@ -169,7 +174,9 @@ class _Creating:
         source = RowSource(target, False, manifest.columns, manifest.day, manifest.order_by)
         proof = prove_rows(self.session, source, stored.parts(self.request.days), runs=None, in_load_order=True)
         if not proof.generated_agree:
-            self.progress.warn(f"{target}: generated columns are computed differently by this server than in the backup.")
+            self.progress.warn(
+                f"{target}: generated columns are computed differently by this server than in the backup."
+            )
         return proof.digest
 
     def _counted(self, tables: Iterator[pa.Table], task: str) -> Iterator[pa.Table]:
@@ -192,7 +199,8 @@ def _scratch_definition(table: NewTable) -> _Definition:
     """The backup's columns, generated ones as plain ones, without keys."""
     columns = tuple(msgspec.structs.replace(column, generated="") for column in table.stored.manifest.columns)
     fields = ", ".join(
-        f"{quote_identifier(column.name)} {column.pg_type}{' NOT NULL' if column.not_null else ''}" for column in columns
+        f"{quote_identifier(column.name)} {column.pg_type}{' NOT NULL' if column.not_null else ''}"
+        for column in columns
     )
     return _Definition(f"CREATE TABLE {qualified(table.plan.target)} ({fields})", "", columns)
 
@@ -208,4 +216,3 @@ def _after_commit(session: ArrowSession, created: Created, backup: BackupManifes
 
 def _outcome(plan: TablePlan, **facts: object) -> TableOutcome:
     return msgspec.convert({"table": plan.table, "target": plan.target, **facts}, TableOutcome, from_attributes=True)
-

@@ -10,16 +10,16 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
-
 
 from moi_backup.errors import Damaged, StorageError, UsageError
 from moi_backup.model.backup import BackupKind, BackupManifest, Coverage, SchemaDump, TableEntry
 from moi_backup.model.configuration import configuration_digest
 from moi_backup.model.day import DayRange
 from moi_backup.model.table import TableManifest, TableName
-from moi_backup.operations.back_up_table import BaseTable, TableBackup
 from moi_backup.operations.back_up_schema import back_up_schema
+from moi_backup.operations.back_up_table import BaseTable, TableBackup
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.protect import ProtectedTable, protected_names, read_protected, unprotected_names
 from moi_backup.operations.workspace import Workspace
@@ -41,8 +41,8 @@ from moi_backup.repository.chain import append, published, read_chain
 from moi_backup.repository.layout import new_backup_id
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.marks import damaged_chunks, refuse_while_pruned
-from moi_backup.repository.repository import Repository
 from moi_backup.repository.read_back import read_back
+from moi_backup.repository.repository import Repository
 
 MINIMUM_FREE_BYTES = 64 * 1024 * 1024
 
@@ -130,7 +130,7 @@ class _Run:
         tables = read_protected(self.conn, self.workspace.configuration, names)
         self._require_space(tables, base)
         schema = back_up_schema(self.repository, self.conn, self.url, tables, snapshot=snapshot.exported, base=base)
-        written = self._tables(tables, snapshot, base)
+        written = self._tables(tables, snapshot, base, started)
         manifest = self._manifest(started, snapshot, schema, written, base)
         self.conn.rollback()
         self._publish(manifest, started)
@@ -161,7 +161,11 @@ class _Run:
         return snapshot
 
     def _tables(
-        self, tables: Sequence[ProtectedTable], snapshot: CoordinatingSnapshot, base: BackupManifest | None
+        self,
+        tables: Sequence[ProtectedTable],
+        snapshot: CoordinatingSnapshot,
+        base: BackupManifest | None,
+        started: datetime,
     ) -> list[tuple[TableManifest, TableEntry]]:
         server = {**server_fingerprint(self.conn), "configuration": configuration_digest(self.workspace.configuration)}
         settings = session_settings(
@@ -171,9 +175,9 @@ class _Run:
         with ArrowSession(self.url) as session:
             for statement in shared_snapshot(snapshot_text(snapshot.exported), settings):
                 session.script(statement)
-            backup = TableBackup(
-                self.conn, session, self.repository, self.progress, damaged_chunks(self.repository.store)
-            )
+            checkpoint = partial(self._require_time, started)
+            damaged = damaged_chunks(self.repository.store)
+            backup = TableBackup(self.conn, session, self.repository, self.progress, checkpoint, damaged)
             for table in tables:
                 fingerprint = {**server, **table_fingerprint(self.conn, table.catalog)}
                 known = self._base_table(table, base, fingerprint)
@@ -191,7 +195,9 @@ class _Run:
             manifest = self.repository.read_table(entry.manifest)
             lists = {ref.month: self.repository.read_chunk_list(ref.list) for ref in manifest.months}
         except Damaged as error:
-            self.progress.warn(f"{table.name}: everything is written anew, because the last backup is damaged: {error.what}")
+            self.progress.warn(
+                f"{table.name}: everything is written anew, because the last backup is damaged: {error.what}"
+            )
             return None
         reason = "a full backup reads everything" if self.request.full else still_valid(entry.fingerprint, fingerprint)
         if reason and not self.request.full:
@@ -228,18 +234,28 @@ class _Run:
     def _publish(self, manifest: BackupManifest, started: datetime) -> None:
         """Read back what the manifest names, then write it and the chain entry that makes it a backup."""
         read_back(self.repository, manifest)
-        hours = (self.workspace.clock.now() - started).total_seconds() / 3600
-        if hours > self.workspace.configuration.source.max_duration:
-            raise StorageError(
-                f"The backup took {hours:.1f} h, longer than the allowed {self.workspace.configuration.source.max_duration:g} h.",
-                meaning="It was not published: a clean-up may already count on no backup running that long.",
-                remedy="Raise source.max_duration (at most 24 h) or back up fewer tables at once.",
-            )
+        self._require_time(started)
         refuse_while_pruned(self.repository.store)
         stored = self.repository.write_backup(manifest)
         append(
-            self.repository, action="publish", backup=manifest.id, manifest=stored, at=self.workspace.clock.now(), lease=self.lease
+            self.repository,
+            action="publish",
+            backup=manifest.id,
+            manifest=stored,
+            at=self.workspace.clock.now(),
+            lease=self.lease,
         )
+
+    def _require_time(self, started: datetime) -> None:
+        """Refuse to go on past the longest allowed duration: the transaction holds VACUUM back, and a prune counts on it."""
+        hours = (self.workspace.clock.now() - started).total_seconds() / 3600
+        longest = self.workspace.configuration.source.max_duration
+        if hours > longest:
+            raise StorageError(
+                f"The backup has taken {hours:.1f} h, longer than the allowed {longest:g} h.",
+                meaning="It was not published. Its transaction kept VACUUM from removing dead rows, and a clean-up may count on its end.",
+                remedy="Raise source.max_duration (at most 24 h) or back up fewer tables at once.",
+            )
 
     def _require_space(self, tables: Sequence[ProtectedTable], base: BackupManifest | None) -> None:
         """Refuse to begin what cannot fit: half of what tables without a base take in the database, and a reserve."""
@@ -265,5 +281,3 @@ def _stamp(moment: datetime) -> str:
 def _tool_versions() -> dict[str, str]:
     packages = ("moi-backup", "pyarrow", "adbc-driver-postgresql", "psycopg", "blake3")
     return {"python": platform.python_version(), **{package: version(package) for package in packages}}
-
-

@@ -66,7 +66,7 @@ class Workspace:
             yield lease
 
     def _embedded_url(self) -> str:
-        from moi_backup.postgres import embedded  # noqa: PLC0415 - only who needs the embedded server pays for it
+        from moi_backup.postgres import embedded
 
         server = embedded.running(self.settings.state.path)
         if server is None:

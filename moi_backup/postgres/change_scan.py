@@ -18,10 +18,10 @@ def scan_days(conn: Connection, table: TableName, *, only: bool, day: DayColumn 
     """Label to what the scan saw of it, in the transaction's snapshot. `only` leaves out inheritance children."""
     source = f"{'ONLY ' if only else ''}{qualified(table)}"
     date = "NULL::date" if day is None else day_expression(day)
-    number = (
-        f"CASE d WHEN 'infinity'::date THEN {DATE32_INFINITY} WHEN '-infinity'::date THEN {DATE32_MINUS_INFINITY} ELSE d - {EPOCH} END"
+    number = f"CASE d WHEN 'infinity'::date THEN {DATE32_INFINITY} WHEN '-infinity'::date THEN {DATE32_MINUS_INFINITY} ELSE d - {EPOCH} END"
+    counted = (
+        f"SELECT {date} AS d, count(*) AS n, sum(hashint8extended(xmin::text::int8, 0)) AS s FROM {source} GROUP BY 1"
     )
-    counted = f"SELECT {date} AS d, count(*) AS n, sum(hashint8extended(xmin::text::int8, 0)) AS s FROM {source} GROUP BY 1"
     rows = run(conn, f"SELECT {number}, n, s::text FROM ({counted}) AS counted")
     return {
         label_of(None if number is None else int(str(number))): ScannedDay(rows=int(str(count)), xmin_sum=str(total))

@@ -24,7 +24,8 @@ from moi_backup.postgres.programs import find_program
 _LIMIT_SECONDS: Final = 600.0
 # What a scan of SQL steps over as a whole: strings, quoted names, dollar quotes, comments.
 _TOKEN: Final = re.compile(
-    r"""[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
+    r"""(?<![\w$])[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*"
+      | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
       | (?P<comment>--[^\n]*) | /\*.*?\*/ | (?P<end>;)""",
     re.DOTALL | re.VERBOSE,
 )

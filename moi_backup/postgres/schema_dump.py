@@ -78,14 +78,17 @@ def needed_schemas(conn: Connection, tables: Iterable[CatalogTable]) -> tuple[st
 
     Follows pg_depend; what belongs to an extension or to Postgres itself is a prerequisite and not counted.
     """
-    oids = ", ".join(str(leaf) for table in tables for leaf in (table.oid, *(leaf.oid for leaf in table.leaves)))
+    oids = ", ".join(str(table.oid) for table in tables)
     rows = run(conn, _NEEDED.format(oids=oids)) if oids else []
     return tuple(str(schema) for (schema,) in rows)
 
 
 _NEEDED: Final = """
-WITH RECURSIVE needed(classid, objid) AS (
-  SELECT 'pg_catalog.pg_class'::regclass::oid, c.oid FROM pg_catalog.pg_class c WHERE c.oid IN ({oids})
+WITH RECURSIVE wanted(oid) AS (
+  SELECT o FROM unnest(ARRAY[{oids}]::oid[]) AS o
+  UNION SELECT p.relid FROM unnest(ARRAY[{oids}]::oid[]) AS o CROSS JOIN LATERAL pg_catalog.pg_partition_tree(o) AS p),
+needed(classid, objid) AS (
+  SELECT 'pg_catalog.pg_class'::regclass::oid, oid FROM wanted
   UNION
   SELECT next.classid, next.objid FROM needed n CROSS JOIN LATERAL (
     SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d
@@ -97,7 +100,7 @@ WITH RECURSIVE needed(classid, objid) AS (
                         'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_policy'::regclass)
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE d.classid = 'pg_catalog.pg_constraint'::regclass
                       AND k.oid = d.objid AND k.contype = 'f')
-      AND (n.classid <> 'pg_catalog.pg_class'::regclass OR n.objid IN ({oids}))
+      AND (n.classid <> 'pg_catalog.pg_class'::regclass OR n.objid IN (SELECT oid FROM wanted))
     UNION ALL
     SELECT 'pg_catalog.pg_class'::regclass, t.typrelid FROM pg_catalog.pg_type t
     WHERE n.classid = 'pg_catalog.pg_type'::regclass AND t.oid = n.objid AND t.typrelid <> 0

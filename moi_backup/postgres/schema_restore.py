@@ -123,9 +123,10 @@ def _start(entries: Sequence[Entry], wanted: Sequence[TableName]) -> _Choice:
     for entry in entries:
         # Parents come before their partitions in the archive, so one pass reaches every level.
         if entry.kind == "TABLE ATTACH":
-            child = names[TableName(entry.schema, entry.name)]
-            parent = next((number for number in entry.depends_on if number != child), child)
-            if parent in root_of:
+            child = names.get(TableName(entry.schema, entry.name))
+            parent = next((number for number in entry.depends_on if number != child), None)
+            # A foreign table as a partition is no TABLE: its attachment is left out by name.
+            if child is not None and parent in root_of:
                 root_of.setdefault(child, root_of[parent])
     return _Choice(entries=by_id, root_of=root_of, chosen={}, omitted=[], reach=_reach(entries))
 

@@ -30,7 +30,11 @@ def rows_of(days: dict[int | None, int]) -> pa.Table:
     day_values = [day for day, rows in days.items() for _ in range(rows)]
     total = len(day_values)
     return pa.table(
-        [pa.array(range(total), pa.int32()), pa.array(day_values, pa.int32()).cast(pa.date32()), [f"n{i % 7}" for i in range(total)]],
+        [
+            pa.array(range(total), pa.int32()),
+            pa.array(day_values, pa.int32()).cast(pa.date32()),
+            [f"n{i % 7}" for i in range(total)],
+        ],
         schema=schema_of(COLUMNS),
     )
 

@@ -35,7 +35,11 @@ def tables(draw: st.DrawFn) -> list[tuple[str, str, list[Any]]]:
     kinds = draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4))
     rows = draw(st.integers(0, 20))
     return [
-        (f"{draw(st.sampled_from('aZé'))}{index}", kind, draw(st.lists(st.none() | VALUES[kind], min_size=rows, max_size=rows)))
+        (
+            f"{draw(st.sampled_from('aZé'))}{index}",
+            kind,
+            draw(st.lists(st.none() | VALUES[kind], min_size=rows, max_size=rows)),
+        )
         for index, kind in enumerate(kinds)
     ]
 
@@ -64,7 +68,9 @@ def test_the_digest_is_what_the_specification_says(columns: list[tuple[str, str,
 
 @given(tables(), st.data())
 @settings(max_examples=100, deadline=None)
-def test_the_digest_of_a_run_does_not_depend_on_how_rows_are_batched(columns: list[tuple[str, str, list[Any]]], data: st.DataObject) -> None:
+def test_the_digest_of_a_run_does_not_depend_on_how_rows_are_batched(
+    columns: list[tuple[str, str, list[Any]]], data: st.DataObject
+) -> None:
     """Slices, chunk borders and bit offsets leave no trace."""
     rows, described = arrow(columns)
     start = data.draw(st.integers(0, rows.num_rows))
@@ -80,7 +86,10 @@ def test_what_lies_under_a_null_does_not_count() -> None:
     """Two columns that differ only in the bytes below a null have one digest."""
     described = [Column(name="x", pg_type="", encoding="native", arrow="int32")]
     validity = pa.py_buffer(b"\x01")
-    arrays = [pa.Array.from_buffers(pa.int32(), 2, [validity, pa.array([7, hidden], pa.int32()).buffers()[1]]) for hidden in (0, 99)]
+    arrays = [
+        pa.Array.from_buffers(pa.int32(), 2, [validity, pa.array([7, hidden], pa.int32()).buffers()[1]])
+        for hidden in (0, 99)
+    ]
     digests = {RowDigester(pa.table([array], names=["x"]), described).digest(0, 2).digest for array in arrays}
     assert len(digests) == 1
 

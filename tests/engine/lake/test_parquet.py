@@ -28,12 +28,18 @@ def test_rows_come_back_from_a_chunk_file_with_the_digest_they_had(columns: list
         writer.close()
         back = read_table(path, msgspec.structs.replace(TABLE, columns=tuple(described)))
     assert back.schema.types == [arrow_type(column.arrow) for column in described]
-    assert RowDigester(back, described).digest(0, back.num_rows) == RowDigester(rows, described).digest(0, rows.num_rows)
+    assert RowDigester(back, described).digest(0, back.num_rows) == RowDigester(rows, described).digest(
+        0, rows.num_rows
+    )
 
 
 def test_duckdb_reads_a_chunk_file_with_its_sql_types(tmp_path: Path) -> None:
     """A uuid, a decimal and an infinite date are what SQL calls them."""
-    kinds = {"u": ("uuid", "fixed_size_binary[16]"), "cost": ("numeric(10,2)", "decimal128(10, 2)"), "day": ("date", "date32[day]")}
+    kinds = {
+        "u": ("uuid", "fixed_size_binary[16]"),
+        "cost": ("numeric(10,2)", "decimal128(10, 2)"),
+        "day": ("date", "date32[day]"),
+    }
     described = [Column(name=n, pg_type=p, encoding="native", arrow=a) for n, (p, a) in kinds.items()]
     rows = pa.table(
         [
@@ -47,7 +53,11 @@ def test_duckdb_reads_a_chunk_file_with_its_sql_types(tmp_path: Path) -> None:
     writer = ChunkWriter(path, columns=described, encodings=Encodings(described), day_column="day")
     writer.write(rows)
     writer.close()
-    found = duckdb.connect().execute(f"SELECT typeof(u), u::text, typeof(cost), cost::text, day::text FROM '{path}'").fetchone()
+    found = (
+        duckdb.connect()
+        .execute(f"SELECT typeof(u), u::text, typeof(cost), cost::text, day::text FROM '{path}'")
+        .fetchone()
+    )
     assert found == ("UUID", "00000000-0000-0000-0000-000000000000", "DECIMAL(10,2)", "1027.50", "infinity")
 
 

@@ -61,5 +61,7 @@ def test_a_cut_depends_on_the_key_alone_not_on_other_columns(rows: pa.Table) -> 
 
 def test_weight_counts_eight_bytes_a_column_and_the_bytes_of_variable_values() -> None:
     """The weights of the specification, nulls weighing nothing beyond their column."""
-    table = pa.table({"a": pa.array([1, None], pa.int16()), "b": ["é", None], "c": pa.array([b"xyz", b""], pa.binary())})
+    table = pa.table(
+        {"a": pa.array([1, None], pa.int16()), "b": ["é", None], "c": pa.array([b"xyz", b""], pa.binary())}
+    )
     assert row_weights(table).tolist() == [24 + 2 + 3, 24]

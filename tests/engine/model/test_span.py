@@ -5,7 +5,8 @@ from moi_backup.model.day import label_of, month_of, order_of
 from moi_backup.model.span import MONTH_ROWS, plan_spans
 
 LABELS = st.one_of(
-    st.integers(-1000, 1000).map(lambda number: label_of(20000 + number)), st.sampled_from(["undated", "infinity", "-infinity"])
+    st.integers(-1000, 1000).map(lambda number: label_of(20000 + number)),
+    st.sampled_from(["undated", "infinity", "-infinity"]),
 )
 COUNTS = st.dictionaries(LABELS, st.integers(0, 3 * MONTH_ROWS), max_size=40)
 
@@ -36,4 +37,8 @@ def test_a_month_is_one_span_exactly_while_it_is_small(rows_of_day: dict[str, in
 def test_where_the_month_ends_does_not_depend_on_other_months() -> None:
     """A large month beside a small one leaves the small one whole."""
     spans = plan_spans({"2025-01-01": 20_001, "2025-02-01": 20_000, "2025-02-02": 0, "undated": 1})
-    assert [(span.name, span.is_month) for span in spans] == [("2025-01-01", False), ("2025-02", True), ("undated", False)]
+    assert [(span.name, span.is_month) for span in spans] == [
+        ("2025-01-01", False),
+        ("2025-02", True),
+        ("undated", False),
+    ]

@@ -121,6 +121,23 @@ def test_a_table_missing_from_the_archive_is_refused_by_name(shop, tmp_path):
         plan_schema(dumped(shop, "shop", tmp_path / "a"), [TableName("public", "nowhere")], roles=())
 
 
+def test_a_foreign_partition_is_left_out_by_name(shop, tmp_path):
+    """Its rows are in another database; the table is planned without it."""
+    create_database(shop, "far")
+    run_sql(
+        shop.url("far"),
+        """CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER nowhere FOREIGN DATA WRAPPER nothing;
+        CREATE SCHEMA lookup; CREATE SCHEMA "Odd Schema";
+        CREATE TABLE public.t (id integer) PARTITION BY LIST (id);
+        CREATE TABLE public.near PARTITION OF public.t FOR VALUES IN (1);
+        CREATE FOREIGN TABLE public.far PARTITION OF public.t FOR VALUES IN (2) SERVER nowhere;""",
+    )
+    plan = plan_schema(dumped(shop, "far", tmp_path / "a"), [TableName("public", "t")], roles=())
+    assert "near" in plan.tables[0].create_sql
+    assert "far" not in plan.tables[0].create_sql
+    assert [omitted.what for omitted in plan.omitted] == ["table attach public.far"]
+
+
 def test_two_dumps_of_one_definition_have_one_text(shop, tmp_path):
     """The text digest ignores dates, tokens and object ids, and a change of a comment changes it."""
 
