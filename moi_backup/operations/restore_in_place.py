@@ -126,8 +126,10 @@ class _Replacing:
         version = int(session.rows("SELECT pg_catalog.current_setting('server_version_num')")[0][0])
         for setting in session_settings(server_version=version, lock_timeout_ms=LOCK_TIMEOUT_MS):
             session.script(setting)
-        others = "".join(f", {qualified(other)}" for other in referencing_tables(session.rows, self._target))
-        session.script(f"LOCK TABLE {target}{others} IN SHARE ROW EXCLUSIVE MODE")
+        session.script(f"LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE")
+        # A new foreign key needs the lock just taken, so from here on the referencing tables are known.
+        for other in referencing_tables(session.rows, self._target):
+            session.script(f"LOCK TABLE {qualified(other)} IN SHARE ROW EXCLUSIVE MODE")
 
     def _columns(self) -> tuple[Column, ...]:
         """The backup's columns; one that is generated there and plain here (a scratch table) is written like any other."""

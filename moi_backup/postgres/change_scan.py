@@ -2,7 +2,7 @@
 
 Per day the number of rows and the sum of a 64-bit hash of every row's xmin. Every insert, update and delete changes the pair; VACUUM
 (FREEZE, FULL) and CLUSTER do not. Its blind spots (a physical restore, attached partitions, ADD COLUMN with a default ...) are
-covered by the fingerprint of `moi_backup.postgres.catalog`: the scan only ever saves reading.
+covered by `moi_backup.postgres.fingerprint`: the scan only ever saves reading.
 """
 
 from __future__ import annotations

@@ -47,14 +47,15 @@ def plan_reads(spans: Sequence[Span], wanted: Sequence[bool]) -> list[Read]:
     reads: list[Read] = []
     chosen: list[Span] = []
     runs: list[tuple[str, str]] = []
-    previous = False
+    rows, previous = 0, False
     for span, want in zip(spans, wanted, strict=True):
         if want:
-            if chosen and sum(s.rows for s in chosen) + span.rows > ROWS_PER_READ:
+            if chosen and rows + span.rows > ROWS_PER_READ:
                 reads.append(Read(tuple(chosen), tuple(runs)))
-                chosen, runs, previous = [], [], False
+                chosen, runs, rows, previous = [], [], 0, False
             _extend(runs, span, joined=previous)
             chosen.append(span)
+            rows += span.rows
         previous = want
     return [*reads, Read(tuple(chosen), tuple(runs))] if chosen else reads
 

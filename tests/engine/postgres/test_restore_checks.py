@@ -55,7 +55,7 @@ def refusals(database) -> Callable[..., list[str]]:
 
 def executor(cursor: Any) -> Callable[[str], list[tuple[Any, ...]]]:
     """Run queries in the session settings of a restore."""
-    for setting in session_settings(server_version=180000, lock_timeout_ms=1000):
+    for setting in session_settings(server_version=150000, lock_timeout_ms=1000):
         cursor.execute(setting)
 
     def rows(sql: str) -> list[tuple[Any, ...]]:
