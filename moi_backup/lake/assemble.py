@@ -92,7 +92,7 @@ def assemble(
         chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch), encodings=encodings)
         for label, count in span.days:
             for part in stream.parts(label, count):
-                if not span.is_month and chunk.days:
+                if not span.is_shared and chunk.days:
                     yield chunk
                     chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch), encodings=encodings)
                 chunk.add(part)

@@ -8,7 +8,7 @@ import msgspec
 class Verdict(msgspec.Struct, frozen=True):
     """Whether a statement about one table of one backup holds.
 
-    `serious`: when it does not hold, the backup cannot be relied on; otherwise the backup is true to data that is itself off.
+    `serious`: when it does not hold, the backup cannot be relied on; else it is true to data that is itself off.
     `facts` are counts (rows, objects) and short texts by a name a person reads.
     """
 

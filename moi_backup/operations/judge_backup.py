@@ -50,7 +50,7 @@ class Judge:
         return self._absent(table) if stored is None else required_fields_filled(stored)
 
     def readable(self, table: TableName) -> Verdict:
-        """Every object the table needs is there with its size, and those that are new in this backup have their hash."""
+        """Every object the table needs is there with its size; those that are new in this backup have their hash."""
         stored = self._table(table)
         if stored is None:
             return self._absent(table)

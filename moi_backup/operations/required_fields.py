@@ -52,8 +52,8 @@ def _count_empty(stored: StoredTable, columns: Sequence[Column]) -> tuple[dict[s
         marks = {column.name: [np.zeros(0, dtype=bool)] for column in columns}
         with stored.repository.open_chunk(stored.manifest.table, chunk) as path:
             for rows in read_rows(path, stored.manifest, columns=columns):
-                for name in marks:
-                    marks[name].append(_is_empty(rows.column(name)))
+                for name, found in marks.items():
+                    found.append(_is_empty(rows.column(name)))
         for name, found in marks.items():
             mark = np.concatenate(found)
             empty[name] += int(mark.sum())
@@ -66,7 +66,7 @@ def _is_empty(column: Any) -> np.ndarray[Any, Any]:
     empty = column.is_null()
     if pa.types.is_string(column.type):
         blank = compute.equal(compute.utf8_trim_whitespace(column), "")
-        empty = compute.or_(empty, compute.fill_null(blank, False))
+        empty = compute.or_(empty, compute.fill_null(blank, fill_value=False))
     return np.asarray(empty, dtype=bool)
 
 

@@ -13,6 +13,7 @@ import msgspec
 from moi_backup.errors import Damaged, StorageError, UsageError
 from moi_backup.model.backup import BackupManifest, TableEntry
 from moi_backup.model.day import month_of
+from moi_backup.model.span import may_hold
 from moi_backup.model.table import Chunk, ChunkList, ChunkListRef, TableManifest, TableName
 from moi_backup.repository import layout
 from moi_backup.repository.chain import Chain, manifest_hashes, published, scan_chain
@@ -194,7 +195,7 @@ def _list_contradictions(chunks: ChunkList, month: ChunkListRef) -> Iterator[str
         if said != found:
             yield f"has {fact} {found}, the table manifest says {said}"
     for chunk in chunks.chunks:
-        if any(day.day != chunk.span and month_of(day.day) != chunk.span for day in chunk.days):
+        if not all(may_hold(chunk.span, day.day) for day in chunk.days):
             yield f"lists days in the chunk {chunk.digest} that do not belong to its span {chunk.span}"
         if any(month_of(day.day) != chunks.month for day in chunk.days):
             yield f"lists days in the chunk {chunk.digest} that do not belong to {chunks.month}"

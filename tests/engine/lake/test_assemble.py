@@ -60,8 +60,8 @@ def test_a_small_month_is_one_chunk_with_a_digest_for_every_day(tmp_path: Path) 
     assert read_table(chunk.write(), TABLE).equals(rows)
 
 
-def test_a_large_month_is_cut_into_days_and_undated_rows_stand_apart(tmp_path: Path) -> None:
-    """More than 20,000 rows in a month give each day its own chunk; rows without a day are one of their own."""
+def test_a_large_month_is_cut_and_undated_rows_stand_apart(tmp_path: Path) -> None:
+    """More than 20,000 rows in a third of a month give each day its own chunk; rows without a day are one of their own."""
     days: dict[int | None, int] = {20089: 15_000, 20090: 6_000, 20120: 5, None: 3}
     chunks = list(chunks_of(rows_of(days), spans_for(days), tmp_path))
     assert [chunk.span for chunk in chunks] == ["2025-01-01", "2025-01-02", "2025-02", "undated"]
