@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from moi_backup.errors import UsageError
+from moi_backup.errors import Damaged, SourceError, UsageError
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
+from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.restore_in_place import count_live, replace_rows
 from moi_backup.operations.restore_new import NewTable, create_tables
@@ -24,6 +25,8 @@ from moi_backup.postgres.identifiers import literal_list
 from moi_backup.postgres.session import Connection, begin, connect, run
 from moi_backup.repository.backups import resolve_backup
 from moi_backup.repository.repository import Repository
+
+LOCK_TIMEOUT_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,10 @@ def restore(
             problems += created.problems
         for table in prepared.plan.tables:
             if table.action == "replace":
-                outcomes.append(
-                    replace_rows(url, table, prepared.table(table.table), prepared.backup, request, progress)
-                )
+                stored = prepared.table(table.table)
+                outcome, remaining = replace_rows(url, table, stored, prepared.backup, request, progress)
+                outcomes.append(outcome)
+                problems += remaining
     order = [table.table for table in prepared.plan.tables]
     return RestoreResult(
         backup=prepared.backup.id,
@@ -89,10 +93,13 @@ def _prepare(workspace: Workspace, url: str, request: RestoreRequest) -> _Prepar
     names = _tables(backup, request)
     _check_days(backup, request)
     with connect(url) as conn:
-        begin(conn, lock_timeout_ms=10_000)
-        existing = _existing(conn, [_target(name, request) for name in names])
-        tables = tuple(_table_plan(conn, repository, backup, name, request, existing=existing) for name in names)
-        conn.rollback()
+        with database_errors("The restore could not be planned", url=url, meaning="Nothing was written."):
+            begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
+            existing = _existing(conn, [_target(name, request) for name in names])
+            conn.rollback()
+        tables = tuple(
+            _checked_plan(conn, url, repository, backup, name, request, existing=existing) for name in names
+        )
     plan = RestorePlan(
         backup=backup.id,
         taken_at=backup.started_at,
@@ -168,6 +175,28 @@ def _existing(conn: Connection, targets: Sequence[TableName]) -> set[TableName]:
     return {TableName(str(schema), str(name)) for schema, name in rows} & set(targets)
 
 
+def _checked_plan(
+    conn: Connection,
+    url: str,
+    repository: Repository,
+    backup: BackupManifest,
+    name: TableName,
+    request: RestoreRequest,
+    *,
+    existing: set[TableName],
+) -> TablePlan:
+    """The plan of one table in a transaction of its own; one that is damaged or cannot be looked at is refused alone."""
+    try:
+        with database_errors("it cannot be read", url=url):
+            begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
+            return _table_plan(conn, repository, backup, name, request, existing=existing)
+    except (Damaged, SourceError) as error:
+        plan = TablePlan(table=name, target=_target(name, request), action="refuse", rows=0, days=0)
+        return _refuse(plan, error.what)
+    finally:
+        conn.rollback()
+
+
 def _table_plan(
     conn: Connection,
     repository: Repository,
@@ -187,7 +216,7 @@ def _table_plan(
         rows=sum(part.rows for part in parts),
         days=len({part.day for part in parts}),
     )
-    if request.days is not None and stored.manifest.day is None:
+    if days is not None and stored.manifest.day is None:
         return _refuse(plan, "it has no day column, so it cannot be restored by days")
     if plan.target in existing and not request.in_place:
         return _refuse(plan, "it exists; restore it in place (--in-place) or into a scratch schema (--schema)")

@@ -58,23 +58,23 @@ def count_live(conn: Connection, plan: TablePlan, stored: StoredTable, days: Day
 
 def replace_rows(
     url: str, plan: TablePlan, stored: StoredTable, backup: BackupManifest, request: RestoreRequest, progress: Progress
-) -> TableOutcome:
-    """Carry out the plan of one table; a failure is an outcome, after the rollback."""
+) -> tuple[TableOutcome, list[str]]:
+    """Carry out the plan of one table; a failure is an outcome, after the rollback. Besides, what failed after the commit."""
     began = monotonic()
     days = request.days or backup.coverage.days
     progress.start(str(plan.target), total=plan.rows)
     try:
         with ArrowSession(url) as session:
             replaced, digest = _Replacing(session, plan, stored, days, progress).run()
-            if plan.target == plan.table:
-                move_sequences(session, backup, plan.table)
+            problems = move_sequences(session, backup, plan.table) if plan.target == plan.table else []
     except MoiError as error:
         progress.finish(str(plan.target), "failed")
-        return TableOutcome(
+        outcome = TableOutcome(
             table=plan.table, target=plan.target, status="failed", error=str(error), seconds=monotonic() - began
         )
+        return outcome, []
     progress.finish(str(plan.target), "proved equal to the backup")
-    return TableOutcome(
+    outcome = TableOutcome(
         table=plan.table,
         target=plan.target,
         status="restored",
@@ -83,6 +83,7 @@ def replace_rows(
         digest=digest,
         seconds=monotonic() - began,
     )
+    return outcome, problems
 
 
 class _Replacing:

@@ -20,6 +20,7 @@ from moi_backup.model.day import DayRange
 from moi_backup.model.table import TableManifest, TableName
 from moi_backup.operations.back_up_schema import back_up_schema
 from moi_backup.operations.back_up_table import BaseTable, TableBackup
+from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.protect import ProtectedTable, protected_names, read_protected, unprotected_names
 from moi_backup.operations.workspace import Workspace
@@ -44,6 +45,7 @@ from moi_backup.repository.marks import damaged_chunks, refuse_while_pruned
 from moi_backup.repository.read_back import read_back
 from moi_backup.repository.repository import Repository
 
+UNPUBLISHED = "No backup was published; the earlier ones are as they were."
 MINIMUM_FREE_BYTES = 64 * 1024 * 1024
 
 
@@ -83,7 +85,7 @@ def take_backup(workspace: Workspace, request: BackupRequest, *, progress: Progr
     progress = progress or Silent()
     repository = workspace.open()
     url = workspace.source_url()
-    with connect(url) as conn:
+    with connect(url) as conn, database_errors("The backup stopped", url=url, meaning=UNPUBLISHED):
         names = _names(conn, workspace, request)
         with workspace.writing(repository, operation="backup", wait=request.wait) as lease:
             refuse_while_pruned(repository.store)
@@ -181,7 +183,8 @@ class _Run:
             for table in tables:
                 fingerprint = {**server, **table_fingerprint(self.conn, table.catalog)}
                 known = self._base_table(table, base, fingerprint)
-                written.append(backup.take(table, known, days=self.request.days, fingerprint=fingerprint))
+                with database_errors(f"{table.name} could not be read", url=self.url, meaning=UNPUBLISHED):
+                    written.append(backup.take(table, known, days=self.request.days, fingerprint=fingerprint))
                 self.lease.assert_held()
         return written
 
