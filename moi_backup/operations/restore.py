@@ -96,7 +96,6 @@ def _prepare(workspace: Workspace, url: str, request: RestoreRequest) -> _Prepar
         with database_errors("The restore could not be planned", url=url, meaning="Nothing was written."):
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
             existing = _existing(conn, [_target(name, request) for name in names])
-            conn.rollback()
         tables = tuple(
             _checked_plan(conn, url, repository, backup, name, request, existing=existing) for name in names
         )
@@ -188,13 +187,12 @@ def _checked_plan(
     """The plan of one table in a transaction of its own; one that is damaged or cannot be looked at is refused alone."""
     try:
         with database_errors("it cannot be read", url=url):
+            conn.rollback()
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
             return _table_plan(conn, repository, backup, name, request, existing=existing)
     except (Damaged, SourceError) as error:
         plan = TablePlan(table=name, target=_target(name, request), action="refuse", rows=0, days=0)
         return _refuse(plan, error.what)
-    finally:
-        conn.rollback()
 
 
 def _table_plan(
