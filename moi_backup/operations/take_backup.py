@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 from moi_backup.errors import Damaged, StorageError, UsageError
 from moi_backup.model.backup import BackupKind, BackupManifest, Coverage, SchemaDump, TableEntry
@@ -20,6 +21,7 @@ from moi_backup.model.day import DayRange
 from moi_backup.model.table import TableManifest, TableName
 from moi_backup.operations.back_up_schema import back_up_schema
 from moi_backup.operations.back_up_table import BaseTable, TableBackup
+from moi_backup.operations.backup_debris import delete_unpublished, scratch_folder
 from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.protect import ProtectedTable, protected_names, read_protected, unprotected_names
@@ -127,16 +129,41 @@ class _Run:
 
     def take(self, names: Sequence[TableName]) -> BackupResult:
         started = self.workspace.clock.now()
+        created: list[str] = []
+        with scratch_folder(self.repository.store) as scratch:
+            try:
+                manifest, tables = self._write(names, started, scratch, created)
+            except BaseException:  # whatever stopped it: nothing is published yet, so nothing needs these objects
+                delete_unpublished(self.repository.store, created, lease=self.lease)
+                raise
+            self._publish(manifest, started)
+        return BackupResult(manifest, tables, self.lease.epoch)
+
+    def _write(
+        self, names: Sequence[TableName], started: datetime, scratch: Path, created: list[str]
+    ) -> tuple[BackupManifest, tuple[TableManifest, ...]]:
+        """Write everything but the manifest itself and the chain entry; `created` collects new chunks as they come."""
         base = self._base()
         snapshot = self._snapshot(names)
         tables = read_protected(self.conn, self.workspace.configuration, names)
         self._require_space(tables, base)
-        schema = back_up_schema(self.repository, self.conn, self.url, tables, snapshot=snapshot.exported, base=base)
-        written = self._tables(tables, snapshot, base, started)
+        schema = back_up_schema(
+            self.repository, self.conn, self.url, tables, snapshot=snapshot.exported, base=base, scratch=scratch
+        )
+        backup = partial(
+            TableBackup,
+            conn=self.conn,
+            repository=self.repository,
+            scratch=scratch,
+            created=created,
+            progress=self.progress,
+            checkpoint=partial(self._require_time, started),
+            damaged=damaged_chunks(self.repository.store),
+        )
+        written = self._tables(tables, snapshot, base, backup)
         manifest = self._manifest(started, snapshot, schema, written, base)
         self.conn.rollback()
-        self._publish(manifest, started)
-        return BackupResult(manifest, tuple(table for table, _ in written), self.lease.epoch)
+        return manifest, tuple(table for table, _ in written)
 
     def _base(self) -> BackupManifest | None:
         """The newest complete backup, whose chunks are reused where they are whole. A damaged one is passed over."""
@@ -167,7 +194,7 @@ class _Run:
         tables: Sequence[ProtectedTable],
         snapshot: CoordinatingSnapshot,
         base: BackupManifest | None,
-        started: datetime,
+        backup_on: Callable[..., TableBackup],
     ) -> list[tuple[TableManifest, TableEntry]]:
         server = {**server_fingerprint(self.conn), "configuration": configuration_digest(self.workspace.configuration)}
         settings = session_settings(
@@ -177,9 +204,7 @@ class _Run:
         with ArrowSession(self.url) as session:
             for statement in shared_snapshot(snapshot_text(snapshot.exported), settings):
                 session.script(statement)
-            checkpoint = partial(self._require_time, started)
-            damaged = damaged_chunks(self.repository.store)
-            backup = TableBackup(self.conn, session, self.repository, self.progress, checkpoint, damaged)
+            backup = backup_on(session=session)
             for table in tables:
                 fingerprint = {**server, **table_fingerprint(self.conn, table.catalog)}
                 known = self._base_table(table, base, fingerprint)

@@ -239,10 +239,10 @@ def test_a_backup_of_some_tables_leaves_the_others_alone(shop):
 def test_a_policy_that_hides_rows_stops_the_backup_by_the_tables_name(shop, postgres_server):
     """A role that row-level security applies to would see fewer rows: no backup is published, and the table is named."""
     shop.sql(
-        "DROP ROLE IF EXISTS watched; CREATE ROLE watched LOGIN PASSWORD 'w'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO watched;"
-        "ALTER TABLE sales ENABLE ROW LEVEL SECURITY; CREATE POLICY some ON sales USING (id < 10)"
+        "DROP ROLE IF EXISTS watched; CREATE ROLE watched LOGIN PASSWORD 'watched-word'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO watched;"
+        "ALTER TABLE sales ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON sales USING (id < 10)"
     )
-    watched = Deployment(postgres_server.url(shop.url.rpartition("/")[2], user="watched", password="w"), shop.folder)
+    watched = Deployment(postgres_server.url(shop.url.rpartition("/")[2], user="watched", password="watched-word"), shop.folder)
     with pytest.raises(SourceError, match=r"(?s)sales.*row-level security"):
         watched.back_up()
     assert len(shop.backups()) == 1
