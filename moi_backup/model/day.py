@@ -24,7 +24,10 @@ _LABEL = re.compile(r"(-?[0-9]{4,})-([0-9]{2})-([0-9]{2})")
 
 
 def label_of(days: int | None) -> str:
-    """The label of a date32 value (days since 1970-01-01; the infinities are DuckDB's: 2^31-1 and -(2^31-1); None is undated)."""
+    """The label of a date32 value (days since 1970-01-01; the infinities are DuckDB's: 2^31-1 and -(2^31-1).
+
+    None is undated).
+    """
     if days is None:
         return UNDATED
     if days >= DATE32_INFINITY:

@@ -1,4 +1,7 @@
-"""The definitions of the protected tables as one pg_dump archive; equal definitions share the archive of an earlier backup."""
+"""The definitions of the protected tables as one pg_dump archive.
+
+Equal definitions share the archive of an earlier backup.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,14 @@ def back_up_schema(
     snapshot: str,
     base: BackupManifest | None,
     scratch: Path,
+    lock_timeout_ms: int,
 ) -> SchemaDump:
     """Dump the schemas of `tables` in the exported snapshot and store the archive, or reuse the base's equal one."""
     schemas = needed_schemas(conn, [table.catalog for table in tables])
     into = scratch / "schema.dump"
-    dumped = dump_schema(url, snapshot, schemas, server_major=conn.info.server_version // 10000, into=into)
+    into.unlink(missing_ok=True)
+    major = conn.info.server_version // 10000
+    dumped = dump_schema(url, snapshot, schemas, server_major=major, into=into, lock_timeout_ms=lock_timeout_ms)
     if base is not None and base.schema.text == dumped.text and _is_whole(repository, base.schema):
         return base.schema
     return _store(repository, dumped)

@@ -130,7 +130,7 @@ class TableBackup:
                 for chunk in chunks:
                     stored.append(_done(_Stored(span.month, chunk, is_new=False)))
                     self.progress.advance(task, chunk.rows)
-                for assembled in () if chunks else itertools.takewhile(lambda item: item is not None, arriving):
+                for assembled in () if chunks else _until_none(arriving):
                     self.checkpoint()
                     job = partial(self._store, table, assembled, base, span.month)
                     stored.append(ahead.submit(job, weight=assembled.weight))
@@ -277,6 +277,12 @@ def _done(stored: _Stored) -> Future[_Stored]:
     future: Future[_Stored] = Future()
     future.set_result(stored)
     return future
+
+
+def _until_none(arriving: Iterator[Assembled | None]) -> Iterator[Assembled]:
+    """The chunks up to the end of the span."""
+    while (assembled := next(arriving, None)) is not None:
+        yield assembled
 
 
 def _by_span(assembled: Iterator[Assembled], spans: Sequence[Span]) -> Iterator[Assembled | None]:

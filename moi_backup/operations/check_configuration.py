@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from moi_backup.errors import ConfigurationError, MoiError
-from moi_backup.model.table import Column, DayColumn, TableName
 from moi_backup.operations.explain_configuration import ExplainedSetting, explain
 from moi_backup.operations.protect import ProtectedTable, protected_names, read_protected, unprotected_names
 from moi_backup.operations.workspace import Workspace
@@ -23,18 +20,6 @@ class CheckedConfiguration(msgspec.Struct, frozen=True, kw_only=True):
     unprotected: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Resolved:
-    """A protected table as the explanation takes it."""
-
-    table: TableName
-    day: DayColumn | None
-    key: tuple[str, ...] | None
-    required: tuple[str, ...]
-    data_class: str
-    columns: tuple[Column, ...]
-
-
 def check_configuration(workspace: Workspace) -> CheckedConfiguration:
     """Explain every setting; raises ConfigurationError when it names a table or column that does not exist."""
     try:
@@ -45,11 +30,10 @@ def check_configuration(workspace: Workspace) -> CheckedConfiguration:
         return CheckedConfiguration(
             connected=False, problem=error.what, settings=explain(workspace.settings), unprotected=()
         )
-    resolved = [_Resolved(t.name, t.day, t.key, t.required, t.data_class, t.columns) for t in tables]
     return CheckedConfiguration(
         connected=True,
         problem="",
-        settings=explain(workspace.settings, tables=resolved),
+        settings=explain(workspace.settings, tables=tables),
         unprotected=unprotected,
     )
 

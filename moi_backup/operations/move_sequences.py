@@ -1,4 +1,7 @@
-"""Sequences after a restore: moved forward to where the backup saw them, never back. After the commit, because setval is not transactional."""
+"""Sequences after a restore: moved forward to where the backup saw them, never back.
+
+After the commit, because setval is not transactional.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from moi_backup.postgres.sequences import SequencePosition, forward_sql
 
 
 def move_sequences(session: ArrowSession, backup: BackupManifest, table: TableName) -> list[str]:
-    """Move the sequences of one table of the backup, as far as they exist in the target; what could not be moved, and why."""
+    """Move the sequences of one table of the backup, as far as they exist in the target.
+
+    What could not be moved, and why.
+    """
     entry = next(entry for entry in backup.tables if entry.table == table)
     problems: list[str] = []
     for name, (value, called) in entry.sequences.items():

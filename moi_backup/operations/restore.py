@@ -1,7 +1,7 @@
 """Restore tables of a backup: decide everything first (`plan_restore`), then carry out exactly that (`restore`).
 
-New tables come into being in one transaction with a savepoint for each, so an interrupted restore leaves nothing behind; a table in place is one
-transaction of its own. Rows are read back and proved before every commit.
+New tables come into being in one transaction with a savepoint for each, so an interrupted restore leaves nothing
+behind; a table in place is one transaction of its own. Rows are read back and proved before every commit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from moi_backup.errors import Damaged, SourceError, UsageError
+from moi_backup.errors import Damaged, Locked, SourceError, UsageError
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
@@ -49,7 +49,10 @@ def plan_restore(workspace: Workspace, url: str, request: RestoreRequest) -> Res
 def restore(
     workspace: Workspace, url: str, request: RestoreRequest, *, progress: Progress | None = None
 ) -> RestoreResult:
-    """Restore into the database at `url`. One table's failure does not stop the others; the result says which succeeded."""
+    """Restore into the database at `url`. One table's failure does not stop the others.
+
+    The result says which succeeded.
+    """
     progress = progress or Silent()
     repository = workspace.open()
     lease = workspace.writing(repository, operation="restore", wait=request.wait) if request.in_place else nullcontext()
@@ -96,9 +99,7 @@ def _prepare(workspace: Workspace, url: str, request: RestoreRequest) -> _Prepar
         with database_errors("The restore could not be planned", url=url, meaning="Nothing was written."):
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
             existing = _existing(conn, [_target(name, request) for name in names])
-        tables = tuple(
-            _checked_plan(conn, url, repository, backup, name, request, existing=existing) for name in names
-        )
+        tables = tuple(_checked_plan(conn, url, repository, backup, name, request, existing=existing) for name in names)
     plan = RestorePlan(
         backup=backup.id,
         taken_at=backup.started_at,
@@ -168,7 +169,8 @@ def _existing(conn: Connection, targets: Sequence[TableName]) -> set[TableName]:
     schemas = literal_list(sorted({target.schema for target in targets})) or "NULL"
     rows = run(
         conn,
-        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         f" WHERE n.nspname IN ({schemas})",
     )
     return {TableName(str(schema), str(name)) for schema, name in rows} & set(targets)
@@ -184,13 +186,16 @@ def _checked_plan(
     *,
     existing: set[TableName],
 ) -> TablePlan:
-    """The plan of one table in a transaction of its own; one that is damaged or cannot be looked at is refused alone."""
+    """The plan of one table in a transaction of its own.
+
+    One that is damaged or cannot be looked at is refused alone.
+    """
     try:
         with database_errors("it cannot be read", url=url):
             conn.rollback()
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
             return _table_plan(conn, repository, backup, name, request, existing=existing)
-    except (Damaged, SourceError) as error:
+    except (Damaged, Locked, SourceError) as error:
         plan = TablePlan(table=name, target=_target(name, request), action="refuse", rows=0, days=0)
         return _refuse(plan, error.what)
 

@@ -1,11 +1,14 @@
-"""Tables that do not exist yet: created from the backup's definitions (or, in a scratch schema, from its columns), loaded, proved, committed.
+"""Tables that do not exist yet.
 
-Everything is one transaction with a savepoint for each table: a killed restore leaves nothing, a failing table only itself.
+Created from the backup's definitions (or, in a scratch schema, from its columns), loaded, proved, committed.
+
+Everything is one transaction with a savepoint for each table: a killed restore leaves nothing, a failing table only
+itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -185,7 +188,7 @@ class _Creating:
         rows = self._counted(read_ahead(stored.rows(self.request.days)), str(target))
         load_rows(self.session, target, columns=columns, rows=rows)
         manifest = stored.manifest
-        source = RowSource(target, False, manifest.columns, manifest.day, manifest.order_by)
+        source = RowSource(target, only=False, columns=manifest.columns, day=manifest.day, order_by=manifest.order_by)
         proof = prove_rows(self.session, source, stored.parts(self.request.days), runs=None, in_load_order=True)
         if not proof.generated_agree:
             self.progress.warn(
@@ -199,7 +202,7 @@ class _Creating:
             yield table
 
     @contextmanager
-    def _savepoint(self, name: str) -> Iterator[None]:
+    def _savepoint(self, name: str) -> Generator[None, None, None]:
         self.session.script(f"SAVEPOINT {name}")
         try:
             yield

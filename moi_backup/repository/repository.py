@@ -26,7 +26,10 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Stored(NamedTuple):
-    """What was stored: blake3 of the stored bytes and their number; `created` names the object if there was none before."""
+    """What was stored: blake3 of the stored bytes and their number.
+
+    `created` names the object if there was none before.
+    """
 
     digest: str
     size: int

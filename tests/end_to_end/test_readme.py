@@ -18,9 +18,7 @@ from moi_backup.postgres.embedded import create_database, start, stop
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-COMMANDS = [
-    command for block in BLOCKS for command in re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE)
-]
+COMMANDS = [command for block in BLOCKS for command in re.findall(r"^\$ ((?:.*\\\n)*.*)$", block, re.MULTILINE)]
 
 
 class Reader:
@@ -45,7 +43,13 @@ class Reader:
             self.environment.update(pair.split("=", 1) for pair in command.removeprefix("export ").split())
             return ""
         done = subprocess.run(
-            ["sh", "-c", command], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            ["sh", "-c", command],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -71,7 +75,7 @@ def reader() -> Iterator[Reader]:
 
 def in_section(command: str) -> str:
     """The heading a command stands under."""
-    before = README[: README.index(command.split("\\\n")[0])]
+    before = README[: README.index(command.split("\\\n", maxsplit=1)[0])]
     return re.findall(r"^#+ (.*)$", before, re.MULTILINE)[-1]
 
 
@@ -84,7 +88,9 @@ def test_every_command_of_the_readme_works_as_written(reader: Reader) -> None:
     for command in commands("Start"):
         reader.types(command)
     with psycopg.connect(reader.own["postgresql://backup@db.example.com:5432/postgres"], autocommit=True) as live:
-        week = "SELECT count(*), sum(amount_spent) FROM meta_import_data WHERE day BETWEEN '2026-11-09' AND '2026-11-15'"
+        week = (
+            "SELECT count(*), sum(amount_spent) FROM meta_import_data WHERE day BETWEEN '2026-11-09' AND '2026-11-15'"
+        )
         before = live.execute(week).fetchone()
         live.execute("DELETE FROM meta_import_data WHERE day BETWEEN '2026-11-09' AND '2026-11-15'")
         for command in commands("MOI Backup"):

@@ -21,7 +21,9 @@ class Stopping(Silent):
 
 
 def objects(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and "leases" not in path.parts}
+    return {
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and "leases" not in path.parts
+    }
 
 
 @pytest.fixture

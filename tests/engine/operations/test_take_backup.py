@@ -243,7 +243,7 @@ def test_a_policy_that_hides_rows_stops_the_backup_by_the_tables_name(shop, post
         "ALTER TABLE sales ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON sales USING (id < 10)"
     )
     watched = Deployment(postgres_server.url(shop.url.rpartition("/")[2], user="watched", password="watched-word"), shop.folder)
-    with pytest.raises(SourceError, match=r"(?s)sales.*row-level security"):
+    with pytest.raises(SourceError, match='row-level security policy for table "sales"'):
         watched.back_up()
     assert len(shop.backups()) == 1
     shop.sql("DROP OWNED BY watched; DROP ROLE watched")
