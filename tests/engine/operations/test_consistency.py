@@ -22,9 +22,9 @@ INSERT INTO savings SELECT i, CASE WHEN i % 10 > 0 THEN date '2025-01-01' + i EN
 INSERT INTO wallets SELECT i, 1000 FROM generate_series(2, 400, 2) i;
 """
 REWRITES = (
-    "CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM savings; TRUNCATE savings; INSERT INTO savings SELECT * FROM kept",
+    "LOCK TABLE savings; CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM savings; TRUNCATE savings; INSERT INTO savings SELECT * FROM kept",
     "ALTER TABLE wallets ALTER COLUMN amount TYPE numeric",
-    "CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM wallets; TRUNCATE wallets; INSERT INTO wallets SELECT * FROM kept",
+    "LOCK TABLE wallets; CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM wallets; TRUNCATE wallets; INSERT INTO wallets SELECT * FROM kept",
     "ALTER TABLE wallets ALTER COLUMN amount TYPE bigint",
     "ALTER TABLE savings ALTER COLUMN amount TYPE numeric(20, 2)",
     "ALTER TABLE savings ALTER COLUMN amount TYPE bigint",
@@ -67,7 +67,7 @@ def at_work(url: str, *jobs: Callable[[psycopg.Connection[tuple[object, ...]], t
 
 def move_money(conn: psycopg.Connection[tuple[object, ...]], stop: threading.Event) -> None:
     """Move money and whole accounts between the tables, and accounts between days."""
-    chance = random.Random(threading.get_ident())
+    chance = random.Random(2)
     while not stop.is_set():
         a, b, amount = chance.randint(1, ACCOUNTS), chance.randint(1, ACCOUNTS), chance.randint(-50, 50)
         with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.UndefinedTable), conn.transaction():
@@ -85,12 +85,12 @@ def move_money(conn: psycopg.Connection[tuple[object, ...]], stop: threading.Eve
 
 def rewrite_tables(conn: psycopg.Connection[tuple[object, ...]], stop: threading.Event) -> None:
     """Empty, fill, rewrite and replace the tables, each time in one transaction."""
-    number = 0
+    number, chance = 0, random.Random(1)
     while not stop.is_set():
         with suppress(psycopg.errors.DeadlockDetected), conn.transaction():
             conn.execute(REWRITES[number % len(REWRITES)].encode())
             number += 1
-        stop.wait(0.02)
+        stop.wait(chance.uniform(0.05, 0.4))
 
 
 def restored_sums(bank: Deployment, url: str, *, schema: str) -> tuple[object, ...]:
