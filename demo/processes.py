@@ -99,7 +99,13 @@ def run_dagster(command: Sequence[str], environment: Mapping[str, str]) -> subpr
     """Run one `dagster` command to its end and capture what it says."""
     program = Path(sys.executable).with_name("dagster")
     return subprocess.run(
-        [program, *command], cwd=CHECKOUT, env=dict(environment), capture_output=True, text=True, timeout=600, check=False
+        [program, *command],
+        cwd=CHECKOUT,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
 
 

@@ -101,7 +101,11 @@ def _restore(story: Story, live: shop.Connection, week: tuple[date, date], befor
     table(("", *LOOK), [*_rows("before", before), *_rows("restored", after)])
     story.promise(after == before, "a table is not what it was before the accident")
     story.command("verify", "latest", "--read-data")
-    story.command("query", "latest", "SELECT campaign, sum(cost) AS cost FROM google_import_data GROUP BY 1 ORDER BY 2 DESC LIMIT 3")
+    story.command(
+        "query",
+        "latest",
+        "SELECT campaign, sum(cost) AS cost FROM google_import_data GROUP BY 1 ORDER BY 2 DESC LIMIT 3",
+    )
 
 
 def _restore_in_dagster(story: Story, place: Place, server: EmbeddedServer, live: shop.Connection, day: date) -> None:

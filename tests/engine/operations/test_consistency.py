@@ -42,7 +42,9 @@ def bank(deployment: Deployment) -> Deployment:
 
 
 @contextmanager
-def at_work(url: str, *jobs: Callable[[psycopg.Connection[tuple[object, ...]], threading.Event], None]) -> Iterator[None]:
+def at_work(
+    url: str, *jobs: Callable[[psycopg.Connection[tuple[object, ...]], threading.Event], None]
+) -> Iterator[None]:
     """Run jobs in threads of their own, each with its connection, until the context ends."""
     stop, failures = threading.Event(), list[BaseException]()
 
@@ -71,8 +73,12 @@ def move_money(conn: psycopg.Connection[tuple[object, ...]], stop: threading.Eve
     while not stop.is_set():
         a, b, amount = chance.randint(1, ACCOUNTS), chance.randint(1, ACCOUNTS), chance.randint(-50, 50)
         with suppress(psycopg.errors.DeadlockDetected, psycopg.errors.UndefinedTable), conn.transaction():
-            paid = conn.execute("UPDATE savings SET amount = amount - %s WHERE id = %s RETURNING 1", [amount, a]).fetchone()
-            got = conn.execute("UPDATE wallets SET amount = amount + %s WHERE id = %s RETURNING 1", [amount, b]).fetchone()
+            paid = conn.execute(
+                "UPDATE savings SET amount = amount - %s WHERE id = %s RETURNING 1", [amount, a]
+            ).fetchone()
+            got = conn.execute(
+                "UPDATE wallets SET amount = amount + %s WHERE id = %s RETURNING 1", [amount, b]
+            ).fetchone()
             if not (paid and got):
                 raise psycopg.Rollback
             conn.execute("UPDATE savings SET day = %s WHERE id = %s", [f"2025-{chance.randint(1, 12):02d}-01", a])
@@ -143,7 +149,10 @@ def test_a_deadlock_with_a_rewrite_of_several_tables_is_tried_again(bank, empty_
         with workspace.writing(workspace.open(), operation="a test", wait=0):
             taking = threading.Thread(target=lambda: results.append(bank.back_up(wait=20.0)))
             taking.start()
-            _wait_until(bank, "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'moi-backup' AND query = 'ROLLBACK'")
+            _wait_until(
+                bank,
+                "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'moi-backup' AND query = 'ROLLBACK'",
+            )
             other.execute("LOCK TABLE wallets IN ACCESS EXCLUSIVE MODE")
         _wait_until(bank, WAITING)
         other.execute("LOCK TABLE savings IN ACCESS EXCLUSIVE MODE")

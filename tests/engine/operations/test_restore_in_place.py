@@ -92,7 +92,11 @@ def test_row_level_security_that_applies_to_the_role_is_refused(shop, postgres_s
     )
     before = database_of(shop.url)
     result = shop.restore(
-        postgres_server.url(name, user="clerk", password="clerk-word"), in_place=True, on_conflict="replace", reason="a test", tables=(SALES,)
+        postgres_server.url(name, user="clerk", password="clerk-word"),
+        in_place=True,
+        on_conflict="replace",
+        reason="a test",
+        tables=(SALES,),
     )
     assert "row-level security" in result.tables[0].error
     assert database_of(shop.url) == before
@@ -160,7 +164,10 @@ def test_a_sequence_that_cannot_be_moved_is_a_problem_and_not_a_failed_table(dep
     deployment.back_up()
     deployment.sql("DELETE FROM t; SELECT setval('numbers', 1)")
     result = deployment.restore(
-        postgres_server.url(name, user="keeper", password="keeper-word"), in_place=True, on_conflict="replace", reason="a test"
+        postgres_server.url(name, user="keeper", password="keeper-word"),
+        in_place=True,
+        on_conflict="replace",
+        reason="a test",
     )
     assert result.tables[0].status == "restored"
     assert deployment.sql("SELECT count(*) FROM t") == [(9,)]
@@ -185,7 +192,9 @@ def test_rows_that_come_back_changed_are_rolled_back(shop, days):
 
 def test_one_table_that_is_refused_does_not_stop_the_others(shop):
     """The others are restored and the result says that it is not all."""
-    shop.sql("CREATE TRIGGER halving BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION halve(); INSERT INTO lines VALUES (1, 1)")
+    shop.sql(
+        "CREATE TRIGGER halving BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION halve(); INSERT INTO lines VALUES (1, 1)"
+    )
     result = shop.restore_in_place()
     assert {outcome.table.name: outcome.status for outcome in result.tables} == {"sales": "failed", "lines": "restored"}
     assert result.exit_code == 3
@@ -198,7 +207,10 @@ def test_a_locked_table_does_not_stop_the_others(shop, monkeypatch):
     with psycopg.connect(shop.url) as other:
         other.execute("LOCK TABLE sales IN ACCESS EXCLUSIVE MODE")
         result = shop.restore_in_place()
-    assert {outcome.table.name: outcome.status for outcome in result.tables} == {"sales": "refused", "lines": "restored"}
+    assert {outcome.table.name: outcome.status for outcome in result.tables} == {
+        "sales": "refused",
+        "lines": "restored",
+    }
     assert "lock" in result.tables[[o.table.name for o in result.tables].index("sales")].error
 
 

@@ -138,7 +138,9 @@ def test_a_target_that_refuses_everything_gives_exit_code_1(shop):
 def test_chosen_tables_and_days_come_alone(shop, empty_database):
     """Only what was asked for is created, with the rows of its days."""
     target = empty_database()
-    result = shop.restore(target, tables=(TableName("public", "plain"),), days=parse_day_range("2025-01-05..2025-01-06"))
+    result = shop.restore(
+        target, tables=(TableName("public", "plain"),), days=parse_day_range("2025-01-05..2025-01-06")
+    )
     assert result.complete, result
     assert database_of(target) == {"public.plain": rows_of(shop.url, "public.plain", where="id IN (4, 5)")}
 

@@ -29,7 +29,12 @@ def test_a_month_is_cut_when_it_grows_and_joined_when_it_shrinks(deployment):
     assert [chunk.span for chunk in chunks(deployment)] == ["2025-08", "2025-09"]
     deployment.sql(MONTH.format(20_001, 20_001))
     grown = deployment.back_up(full=False)
-    assert [chunk.span for chunk in chunks(deployment)] == ["2025-08", "2025-09-01_10", "2025-09-11_20", "2025-09-21_31"]
+    assert [chunk.span for chunk in chunks(deployment)] == [
+        "2025-08",
+        "2025-09-01_10",
+        "2025-09-11_20",
+        "2025-09-21_31",
+    ]
     assert grown.manifest.tables[0].new_chunks == 3
     assert restored(deployment, "grown")
     deployment.sql(MONTH.format(20_002, 90_000))

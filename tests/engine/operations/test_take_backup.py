@@ -99,7 +99,9 @@ def test_an_incremental_backup_holds_every_change(shop, change):
     assert restored(shop) == database_of(shop.url)
 
 
-@pytest.mark.parametrize("change", ["VACUUM FULL sales", "CLUSTER sales USING sales_pkey", "VACUUM FREEZE sales", "ANALYZE sales"])
+@pytest.mark.parametrize(
+    "change", ["VACUUM FULL sales", "CLUSTER sales USING sales_pkey", "VACUUM FREEZE sales", "ANALYZE sales"]
+)
 def test_rewriting_a_table_without_changing_it_writes_no_chunk(shop, change):
     """Rows that lie elsewhere and are the same have the same digest."""
     shop.sql(change)
@@ -108,7 +110,9 @@ def test_rewriting_a_table_without_changing_it_writes_no_chunk(shop, change):
 
 def test_an_update_that_moves_a_row_to_another_day_costs_both_months(shop):
     """The month it left and the month it came to are written, and nothing else."""
-    shop.sql("UPDATE sales SET day = '2025-07-01' WHERE day = '2025-03-03' AND id = (SELECT min(id) FROM sales WHERE day = '2025-03-03')")
+    shop.sql(
+        "UPDATE sales SET day = '2025-07-01' WHERE day = '2025-03-03' AND id = (SELECT min(id) FROM sales WHERE day = '2025-03-03')"
+    )
     assert new_chunks(shop) == {"sales": 2, "notes": 0}
 
 
@@ -179,7 +183,10 @@ def test_a_configured_name_that_does_not_exist_stops_before_anything_is_written(
     everything = sorted((path, path.read_bytes()) for path in (shop.folder / "repository").rglob("*") if path.is_file())
     with pytest.raises(ConfigurationError):
         shop.back_up()
-    assert sorted((path, path.read_bytes()) for path in (shop.folder / "repository").rglob("*") if path.is_file()) == everything
+    assert (
+        sorted((path, path.read_bytes()) for path in (shop.folder / "repository").rglob("*") if path.is_file())
+        == everything
+    )
 
 
 def test_a_table_that_nobody_protects_cannot_be_asked_for(shop):
@@ -242,7 +249,9 @@ def test_a_policy_that_hides_rows_stops_the_backup_by_the_tables_name(shop, post
         "DROP ROLE IF EXISTS watched; CREATE ROLE watched LOGIN PASSWORD 'watched-word'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO watched;"
         "ALTER TABLE sales ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON sales USING (id < 10)"
     )
-    watched = Deployment(postgres_server.url(shop.url.rpartition("/")[2], user="watched", password="watched-word"), shop.folder)
+    watched = Deployment(
+        postgres_server.url(shop.url.rpartition("/")[2], user="watched", password="watched-word"), shop.folder
+    )
     with pytest.raises(SourceError, match='row-level security policy for table "sales"'):
         watched.back_up()
     assert len(shop.backups()) == 1

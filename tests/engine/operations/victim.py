@@ -29,7 +29,13 @@ class Victim:
 
     def __init__(self, deployment: Deployment, operation: str, *, target: str | None = None, kill_at: int = 0) -> None:
         self._target = target or deployment.url
-        order = {"url": deployment.url, "folder": str(deployment.folder), "operation": operation, "target": self._target, "kill_at": kill_at}
+        order = {
+            "url": deployment.url,
+            "folder": str(deployment.folder),
+            "operation": operation,
+            "target": self._target,
+            "kill_at": kill_at,
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.engine.operations.victim", json.dumps(order)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=Path(__file__).parents[3],
@@ -73,7 +79,9 @@ class Victim:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -106,7 +114,9 @@ class _Counter:
         self._folder, self._kill_at, self.count = folder, kill_at, 0
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        writes = (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        )
         if (writes or event in _CHANGES) and str(arguments[0]).startswith(self._folder):
             self.count += 1
             if self.count == self._kill_at:
@@ -121,7 +131,9 @@ def _run(deployment: Deployment, operation: str, target: str) -> None:
     if operation == "backup":
         take_backup(deployment.workspace, BackupRequest(), progress=_Saying())
         return
-    place: dict[str, Any] = {} if operation == "restore_new" else {"in_place": True, "on_conflict": "replace", "reason": "a test"}
+    place: dict[str, Any] = (
+        {} if operation == "restore_new" else {"in_place": True, "on_conflict": "replace", "reason": "a test"}
+    )
     result = restore(deployment.workspace, target, RestoreRequest(backup="latest", **place), progress=_Saying())
     assert result.complete, result
 
