@@ -1,4 +1,4 @@
-"""Where the demo and the local platform live: the checkout, its settings, and the state folder with its known contents."""
+"""Where the demo and the local platform live: the checkout, its settings, and the state folder."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Place:
         }
 
     def remove(self) -> None:
-        """Remove the state's known contents; whatever else lies there stays. Raises UsageError where our marker is missing."""
+        """Remove the state's known contents; the rest stays. Raises UsageError where our marker is missing."""
         if not (self.state / MARKER).exists():
             raise UsageError(
                 f"{self.state} holds no state of a demo.",

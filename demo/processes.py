@@ -1,4 +1,7 @@
-"""The platform's two background processes: the web server and the daemon. A record says which they are; strangers are left alone."""
+"""The platform's two background processes, web server and daemon.
+
+A record says which they are; strangers are left alone.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ def read_platform(record: Path) -> Platform | None:
 
 
 def start_platform(record: Path, logs: Path, environment: Mapping[str, str]) -> Platform:
-    """Start what does not run; returns when the UI answers. Raises PlatformError with the end of the log when it does not."""
+    """Start what does not run; returns when the UI answers, else raises PlatformError with the end of its log."""
     known = read_platform(record)
     logs.mkdir(parents=True, exist_ok=True)
     port = known.port if known and (known.webserver.alive or _is_free(known.port)) else _free_port()

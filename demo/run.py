@@ -1,4 +1,4 @@
-"""`make demo`: back up, lose data, restore it, prove it — on the embedded Postgres, with the real commands and their real output."""
+"""`make demo`: back up, lose data, restore it, prove it, with the real commands and their real output."""
 
 from __future__ import annotations
 
@@ -119,9 +119,8 @@ def _restore_in_dagster(story: Story, place: Place, server: EmbeddedServer, live
     events = [line for line in done.stderr.splitlines() if "ASSET_MATERIALIZATION -" in line or "RUN_SUCCESS" in line]
     say("\n".join(f"   {line.split(' - ', 1)[-1]}" for line in events))
     story.promise(done.returncode == 0, f"the Dagster run failed:\n{done.stderr[-3000:]}")
-    condition = f"day = '{day}'"
-    found = shop.look(live, "meta_import_data", schema=schema, where=condition)
-    wanted = shop.look(live, "meta_import_data", where=condition)
+    found = shop.look(live, "meta_import_data", schema=schema, day=day)
+    wanted = shop.look(live, "meta_import_data", day=day)
     table(LOOK, [("meta_import_data", *wanted), (f"{schema}.meta_import_data", *found)])
     story.promise(found == wanted, "the day in the scratch schema is not the live one")
 

@@ -1,4 +1,4 @@
-"""The application's data in the embedded server: its tables, filled from generated exports, and what is looked at in them."""
+"""The application's data in the embedded server: tables filled from generated exports, and looked at by hand."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from demo.exports import Export, write_exports
 from moi_backup.postgres.embedded import EmbeddedServer, create_database
 from moi_backup.settings import EMBEDDED_DATABASE
 
-TABLES = ("meta_import_data", "google_import_data", "shopify_import_data")
+TABLES: tuple[str, ...] = ("meta_import_data", "google_import_data", "shopify_import_data")
 MONEY = {"meta_import_data": "amount_spent", "google_import_data": "cost", "shopify_import_data": "pageviews"}
 Connection = psycopg.Connection[Any]
 
 
 class Look(NamedTuple):
-    """A table as somebody would check it by hand: rows, a sum, and one md5 over the md5 of every row as text, in key order."""
+    """A table as somebody would check it by hand: rows, a sum, and an md5 over the md5 of every row in key order."""
 
     rows: int
     total: str
@@ -67,13 +67,13 @@ def is_empty(connection: Connection) -> bool:
     return found is None or found[0] is None
 
 
-def look(connection: Connection, table: str, *, schema: str = "public", where: str = "true") -> Look:
-    """Rows, sum and md5 of a table's rows that fulfil a condition."""
+def look(connection: Connection, table: str, *, schema: str = "public", day: date | None = None) -> Look:
+    """Rows, sum and md5 of a table's rows, or of those of one day."""
     query = sql.SQL(
         "SELECT count(*), coalesce(sum({money}), 0)::text, md5(coalesce(string_agg(md5(r::text), '' ORDER BY id), ''))"
-        " FROM {table} AS r WHERE " + where
+        " FROM {table} AS r WHERE %(day)s::date IS NULL OR day = %(day)s"
     ).format(money=sql.Identifier(MONEY[table]), table=sql.Identifier(schema, table))
-    row = connection.execute(query).fetchone()
+    row = connection.execute(query, {"day": day}).fetchone()
     if row is None:
         raise RuntimeError("an aggregate always gives a row")
     return Look(*row)

@@ -1,4 +1,4 @@
-"""What the demo tells: numbered steps, the very commands it runs with their real output, and promises that are checked."""
+"""What the demo tells: numbered steps, the commands it runs with their real output, and promises that are checked."""
 
 from __future__ import annotations
 

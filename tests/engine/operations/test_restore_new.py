@@ -17,7 +17,8 @@ CREATE DOMAIN percent AS numeric(5, 2);
 CREATE TABLE customers (id int PRIMARY KEY, name text);
 INSERT INTO customers SELECT i, 'c' || i FROM generate_series(1, 20) i;
 CREATE TABLE orders (id serial PRIMARY KEY, day date, customer int REFERENCES customers, state state, share percent);
-INSERT INTO orders (day, customer, state, share) SELECT date '2025-01-01' + i, i, 'open', 12.34 FROM generate_series(1, 20) i;
+INSERT INTO orders (day, customer, state, share)
+    SELECT date '2025-01-01' + i, i, 'open', 12.34 FROM generate_series(1, 20) i;
 CREATE TABLE plain (id int, day date);
 INSERT INTO plain SELECT i, date '2025-01-01' + i FROM generate_series(1, 20) i;
 CREATE TABLE z_base (id int, day date);
@@ -113,7 +114,7 @@ def test_damage_stops_only_its_table(shop, empty_database, prefix):
 
 
 def test_rotten_bytes_are_never_restored(shop, empty_database):
-    """A chunk of the right size with one byte changed is found by its hash, in place too, and the table stays as it was."""
+    """A chunk of the right size with one byte changed is found by its hash, and the table stays as it was."""
     store = shop.workspace.store()
     [name] = [name for name in shop.objects("chunks/") if name.startswith("chunks/public.plain/")]
     data = bytearray(store.get(name))

@@ -22,7 +22,7 @@ def restored(deployment: Deployment, schema: str) -> bool:
 
 
 def test_a_month_is_cut_when_it_grows_and_joined_when_it_shrinks(deployment):
-    """Past 20,000 rows the month has several chunks, below it one again; every state restores, and other months are kept."""
+    """Past 20,000 rows it has several chunks, below it one again; every state restores, other months are kept."""
     deployment.sql("CREATE TABLE t (id int PRIMARY KEY, day date, v int); INSERT INTO t VALUES (0, '2025-08-31', 0)")
     deployment.sql(MONTH.format(1, 20_000))
     deployment.back_up()
