@@ -174,7 +174,7 @@ class _Run:
         """The snapshot that both sessions hold, with the tables as they stand in it and their dumped definitions."""
 
         def dump(held: CoordinatingSnapshot, lock_timeout_ms: int) -> tuple[Sequence[ProtectedTable], SchemaDump]:
-            tables = read_protected(self.conn, self.workspace.configuration, names)
+            tables = self._covered(read_protected(self.conn, self.workspace.configuration, names))
             self._require_space(tables, base)
             return tables, back_up_schema(
                 self.repository,
@@ -275,6 +275,21 @@ class _Run:
             at=self.workspace.clock.now(),
             lease=self.lease,
         )
+
+    def _covered(self, tables: Sequence[ProtectedTable]) -> Sequence[ProtectedTable]:
+        """The tables that can be limited as asked: without a day column there are no days to choose."""
+        if self.request.days is None:
+            return tables
+        for table in tables:
+            if table.day is None:
+                self.progress.warn(f"{table.name} has no day column, so a backup of days leaves it out.")
+        covered = [table for table in tables if table.day is not None]
+        if not covered:
+            raise UsageError(
+                "None of the tables has a day column, so there are no days to back up.",
+                remedy="Leave out --days, or name the day column in moi.toml.",
+            )
+        return covered
 
     def _require_time(self, started: datetime) -> None:
         """Refuse to go on past the longest allowed duration.

@@ -76,7 +76,8 @@ def scrub(message: str, *, url: str) -> str:
     split = _USER_PASSWORD.search(url)
     secrets = {split.group(2), unquote(split.group(2))} if split else set[str]()
     secrets |= {parameters(url).get("password", ""), os.environ.get("PGPASSWORD", "")}
-    for secret in sorted(secrets - {""}, key=len, reverse=True):
+    # A secret of a letter or two stands in every sentence; where it stands as a password, `redact` finds it.
+    for secret in sorted((secret for secret in secrets if len(secret) > 2), key=len, reverse=True):
         message = message.replace(secret, HIDDEN)
     return redact(message)
 

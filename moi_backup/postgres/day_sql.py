@@ -9,6 +9,7 @@ from moi_backup.model.table import DayColumn
 from moi_backup.postgres.identifiers import quote_identifier, quote_literal
 
 EPOCH = "'1970-01-01'::date"
+_FIRST_TIMESTAMP, _LAST_TIMESTAMP = -2_440_588, 106_762_939  # 4714-11-24 BC and 294276-12-31, in days since 1970
 
 
 def day_expression(day: DayColumn) -> str:
@@ -42,7 +43,13 @@ def _run(day: DayColumn, first: str, last: str) -> str:
 
 
 def _indexed(day: DayColumn, low: int, high: int) -> str:
-    """A wider condition on the bare column, which an index on it can serve; a day's slack covers every time zone."""
+    """A wider condition on the bare column, which an index on it can serve; a day's slack covers every time zone.
+
+    A bound that would lie outside of what a timestamp can be is left out.
+    """
     column = quote_identifier(day.column)
     kind = "timestamptz" if day.kind == "timestamptz" else "timestamp"
-    return f"{column} >= ({EPOCH} + ({low - 1}))::{kind} AND {column} < ({EPOCH} + ({high + 2}))::{kind}"
+    first, last = low - 1, high + 2
+    conditions = [f"{column} >= ({EPOCH} + ({first}))::{kind}"] if first >= _FIRST_TIMESTAMP else []
+    conditions += [f"{column} < ({EPOCH} + ({last}))::{kind}"] if last <= _LAST_TIMESTAMP else []
+    return " AND ".join(conditions) or "true"

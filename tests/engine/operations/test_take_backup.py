@@ -257,3 +257,14 @@ def test_a_policy_that_hides_rows_stops_the_backup_by_the_tables_name(shop, post
         watched.back_up()
     assert len(shop.backups()) == 1
     shop.sql("DROP OWNED BY watched; DROP ROLE watched")
+
+
+def test_a_backup_of_days_leaves_out_tables_without_days(deployment: Deployment) -> None:
+    """Its manifest does not claim to hold a table that has no days, and with no other table it is refused."""
+    deployment.sql("CREATE TABLE note (id int PRIMARY KEY); INSERT INTO note VALUES (1)")
+    days = parse_day_range("2025-09-01")
+    with pytest.raises(UsageError, match="no days to back up"):
+        deployment.back_up(days=days)
+    deployment.sql("CREATE TABLE sale (id int PRIMARY KEY, day date); INSERT INTO sale VALUES (1, '2025-09-01')")
+    manifest = deployment.back_up(days=days).manifest
+    assert [str(entry.table) for entry in manifest.tables] == ["public.sale"]
