@@ -28,6 +28,7 @@ from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.protect import ProtectedTable, protected_names, read_protected, unprotected_names
 from moi_backup.operations.workspace import Workspace
 from moi_backup.postgres.arrow_session import ArrowSession
+from moi_backup.postgres.catalog import total_size
 from moi_backup.postgres.connection_url import address_of
 from moi_backup.postgres.fingerprint import server_fingerprint, still_valid, table_fingerprint
 from moi_backup.postgres.session import Connection, CoordinatingSnapshot, begin, connect
@@ -310,7 +311,8 @@ class _Run:
         """Refuse to begin what cannot fit: half of what tables without a base take in the database, and a reserve."""
         free = self.repository.store.free_bytes()
         known = {entry.table for entry in base.tables} if base else set[TableName]()
-        needed = MINIMUM_FREE_BYTES + sum(table.catalog.size for table in tables if table.name not in known) // 2
+        new = total_size(self.conn, [table.catalog for table in tables if table.name not in known])
+        needed = MINIMUM_FREE_BYTES + new // 2
         if free is not None and free < needed:
             raise StorageError(
                 f"{self.repository.store.address} has {free >> 20} MiB free; this backup may need {needed >> 20} MiB.",

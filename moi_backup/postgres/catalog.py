@@ -46,7 +46,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class CatalogTable:
-    """One table as it stands. `only` asks for `FROM ONLY` (a table others inherit from); `size` in bytes with indexes.
+    """One table as it stands. `only` asks for `FROM ONLY` (a table others inherit from).
 
     `order_by` is the row order of digests, `key` the default merge key, `triggers` the names of enabled user triggers.
     """
@@ -62,7 +62,6 @@ class CatalogTable:
     row_security: bool
     triggers: tuple[str, ...]
     leaves: tuple[Leaf, ...]
-    size: int
 
     def column(self, name: str) -> Column | None:
         """The column of that name, if there is one."""
@@ -100,6 +99,15 @@ def read_tables(conn: Connection, names: Sequence[TableName] | None, *, schema: 
             remedy="Correct the names in moi.toml or on the command line; a partition goes by its table's name.",
         )
     return tuple(found[name] for name in wanted)
+
+
+def total_size(conn: Connection, tables: Iterable[CatalogTable]) -> int:
+    """Bytes of the tables with their partitions, indexes and TOAST. It waits for whoever locks one of them exclusively."""
+    oids = ", ".join(str(leaf.oid) for table in tables for leaf in table.leaves)
+    if not oids:
+        return 0
+    sql = f"SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::int8 FROM pg_class WHERE oid IN ({oids})"
+    return int(str(run(conn, sql)[0][0]))
 
 
 def read_not_covered(conn: Connection, *, schema: str) -> tuple[NotCovered, ...]:
@@ -154,8 +162,6 @@ SELECT c.oid::int8, n.nspname, c.relname, c.relkind::text, c.relrowsecurity,
    FROM (SELECT c.oid AS relid WHERE c.relkind = 'r' UNION
          SELECT relid FROM pg_catalog.pg_partition_tree(c.oid) WHERE c.relkind = 'p' AND isleaf) p
    JOIN pg_catalog.pg_class l ON l.oid = p.relid) AS leaves,
-  (SELECT coalesce(sum(pg_catalog.pg_total_relation_size(p.relid)), 0)::int8
-   FROM (SELECT c.oid AS relid UNION SELECT relid FROM pg_catalog.pg_partition_tree(c.oid)) p) AS size,
   (SELECT coalesce(json_agg(json_build_object(
        'name', a.attname, 'pg_type', pg_catalog.format_type(a.atttypid, a.atttypmod),
        'not_null', a.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid
@@ -183,7 +189,7 @@ def _read(conn: Connection, names: Sequence[TableName]) -> list[CatalogTable]:
 
 
 def _table(row: tuple[Any, ...]) -> CatalogTable:
-    oid, schema, name, kind, row_security, triggers, only, leaves, size, facts, key_facts = row
+    oid, schema, name, kind, row_security, triggers, only, leaves, facts, key_facts = row
     columns = tuple(_column(fact) for fact in facts)
     keys = _unique_keys(key_facts, columns)
     enums = frozenset(fact["name"] for fact in facts if fact["enum"])
@@ -199,7 +205,6 @@ def _table(row: tuple[Any, ...]) -> CatalogTable:
         row_security=row_security,
         triggers=tuple(triggers),
         leaves=tuple(Leaf(**leaf) for leaf in leaves or ()),
-        size=size,
     )
 
 

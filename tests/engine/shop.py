@@ -2,7 +2,8 @@
 
 SHOP = """
 CREATE TABLE meta_import_data (
-    id serial PRIMARY KEY, day date NOT NULL, campaign_name varchar(255), ad_set_name varchar(255), ad_name varchar(255),
+    id serial PRIMARY KEY, day date NOT NULL,
+    campaign_name varchar(255), ad_set_name varchar(255), ad_name varchar(255),
     amount_spent numeric(10, 2), cpm numeric(8, 2), UNIQUE (day, campaign_name, ad_set_name, ad_name));
 INSERT INTO meta_import_data (day, campaign_name, ad_set_name, ad_name, amount_spent)
 SELECT date '2025-08-25' + i % 40, 'TOF | 80K, LUXE ' || i % 7 || ' हिन्दी', 'set ' || i % 3, 'ad ' || i, i / 10.0

@@ -42,5 +42,3 @@ def _suffix(info: Any) -> str:
     if any(isinstance(kind, inspect.VarTupleType) for kind in kinds):
         return "[]"
     return "{}" if any(isinstance(kind, inspect.DictType) for kind in kinds) else ""
-
-

@@ -43,9 +43,8 @@ def test_listing_backups_imports_nothing_heavy(shop: Deployment):
         f"finally: print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
     environ = {"PATH": os.environ["PATH"], **shop.environ}
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environ, cwd=shop.folder, capture_output=True, text=True, check=True, timeout=60
-    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environ, cwd=shop.folder, capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr.strip() == "[]"
     assert len(msgspec.json.decode(done.stdout)["backups"]) >= 1
 
