@@ -76,10 +76,10 @@ class S3Store:
     def create(self, name: str, data: bytes) -> bool:
         """Write only if nothing has this name; False (and nothing changed) when something has.
 
-        The answer is the truth also when an attempt was carried out and its answer lost: the repeated attempt then finds
-        the object there, so the object is read back, and the answer is True if it holds the very bytes that were to be
-        written. (Chain entries and leases hold the id of their writer, so no other writer's bytes are equal.) After a
-        StorageError it is not known whether the object was written.
+        The answer is true also when an attempt was carried out and its answer lost: the repeated attempt then finds an
+        object, reads it back, and says True if it holds the very bytes that were to be written. (Chain entries and
+        leases hold the id of their writer, so no other writer's bytes are equal.) After a StorageError it is not known
+        whether the object was written.
         """
         key = self._key(name)
         attempts = 0
@@ -198,7 +198,7 @@ class S3Store:
             raise
 
     def _prove_conditions(self, name: str, data: bytes) -> None:
-        """Create again, once per store, what was just created: a store that lets that pass has ignored the condition."""
+        """Create again, once, what was just created: a store that lets that pass has ignored the condition."""
         with self._failing("write", name, meaning=_UNKNOWN):
             try:
                 self._patiently(lambda: self._small.create(self._key(name), data))

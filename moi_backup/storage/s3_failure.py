@@ -13,6 +13,7 @@ from moi_backup.errors import StorageError
 
 _STATUS = re.compile(r"status code: (\d{3})|\bstatus: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
+_REDIRECT = "redirect without LOCATION"
 _CONNECTION = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode)\b")
 _PASSING_CODES = ("SlowDown", "RequestTimeout", "InternalError", "NoSuchUpload", "OperationAborted")
 _PASSING_STATUS = (408, 409, 425, 429)  # 409: another conditional write of the same name is under way
@@ -94,6 +95,8 @@ def read_failure(error: Exception) -> Failure:
     """What the text of one of obstore's errors says."""
     text = str(error)
     status, code, connection = _STATUS.search(text), _CODE.search(text), _CONNECTION.search(text)
+    if _REDIRECT in text:
+        return Failure(status=301, code=None, connection=None)
     return Failure(
         status=int(status[1] or status[2]) if status else None,
         code=(code[1] or code[2]) if code else None,

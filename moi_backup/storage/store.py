@@ -1,7 +1,6 @@
 """The interface of a place where repository objects live.
 
-Names are relative, `/`-separated and already percent-encoded (`moi_backup.repository.layout`). Every write that returns
-is durable.
+Names are relative, `/`-separated and already percent-encoded (`moi_backup.repository.layout`). Every write that returns is durable.
 One conformance suite (`tests/engine/storage`) holds every implementation to what is said here.
 """
 

