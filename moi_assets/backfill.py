@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import dagster as dg
 
@@ -32,7 +31,7 @@ def backfill_request(
 
 def backfilled(
     context: dg.AssetExecutionContext, workspace: Workspace, tables: Sequence[TableAssets], taken: BackupResult
-) -> Iterator[dg.MaterializeResult[Any]]:
+) -> Iterator[dg.MaterializeResult]:
     """One result a table; a day without rows is materialized with 0 rows."""
     repository = workspace.open()
     for table in tables:

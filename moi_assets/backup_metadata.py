@@ -15,7 +15,7 @@ _HEADER = "| table | rows | chunks | new chunks | bytes written | digest |\n|---
 
 
 def tables_without_assets(backup: BackupManifest, tables: Sequence[TableAssets]) -> list[str]:
-    """The tables that are in the backup and that `[tables]` does not name: loading connects to nothing, so nobody knew."""
+    """The tables that are in the backup and that `[tables]` does not name: without a connection nobody knew."""
     shown = {table.table for table in tables}
     return [str(entry.table) for entry in backup.tables if entry.table not in shown]
 
@@ -49,7 +49,14 @@ def _coverage(coverage: Coverage) -> str:
 
 def _tables(backup: BackupManifest) -> str:
     rows = [
-        [str(entry.table), f"{entry.rows:,}", entry.chunks, entry.new_chunks, f"{entry.bytes_written:,}", entry.digest[:16]]
+        [
+            str(entry.table),
+            f"{entry.rows:,}",
+            entry.chunks,
+            entry.new_chunks,
+            f"{entry.bytes_written:,}",
+            entry.digest[:16],
+        ]
         for entry in backup.tables
     ]
     return "\n".join([_HEADER, *(f"| {' | '.join(map(str, row))} |" for row in rows)])

@@ -29,7 +29,7 @@ def mirror_backup(
     tables: Sequence[TableAssets],
     partitions: dg.PartitionsDefinition[str],
     taken: BackupResult,
-) -> dg.MaterializeResult[Any]:
+) -> dg.MaterializeResult:
     """Log what the backup changed; nothing is said of days it does not cover. Only complete backups are judged."""
     began = monotonic()
     repository, chain = workspace.history()
@@ -49,7 +49,7 @@ def mirror_backup(
                 context.log_event(cast("Any", evaluate(judge, table, statement)))  # its annotation lags behind
     hidden = tables_without_assets(taken.manifest, tables)
     if hidden:
-        context.log.warning(f"Backed up, but without assets because moi.toml does not name them: {', '.join(hidden)}.")
+        context.log.warning("Backed up without assets, as moi.toml does not name them: %s.", ", ".join(hidden))
     metadata = backup_metadata(taken.manifest, marked=marked, outside=outside, hidden=hidden)
     return dg.MaterializeResult(metadata=metadata | {"seconds to mark and judge": monotonic() - began})
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import dagster as dg
 
 from moi_backup.errors import MoiError
 from moi_backup.model.restore import RestoreResult
 
 
-def require_restored(result: RestoreResult) -> dg.MaterializeResult[Any]:
+def require_restored(result: RestoreResult) -> dg.MaterializeResult:
     """The metadata of a restore of one table; raises MoiError when it was refused or failed."""
     outcome = result.tables[0]
     if outcome.status != "restored":

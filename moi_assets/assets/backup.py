@@ -6,7 +6,6 @@ changed on the snapshots instead, and evaluates their checks.
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -57,7 +56,7 @@ def build_backup(tables: Sequence[TableAssets], partitions: dg.PartitionsDefinit
     )
     def backup(
         context: dg.AssetExecutionContext, config: BackupConfig, workspace: dg.ResourceParam[Workspace]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         with plain_failures():
             request = _request(
                 config, reason=reason_of(context, config.reason), schema=workspace.configuration.source.schema

@@ -5,7 +5,6 @@ never retried by itself.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -50,13 +49,13 @@ def _restored(table: TableAssets, partitions: dg.PartitionsDefinition[str]) -> d
         kinds={"postgres", "table"},
         metadata={"table": str(table.table), "target": str(table.target)},
         description=(
-            f"Days of `{table.table}` written back from a backup into `{table.target}`, replacing what is there of these "
-            "days. Choose the backup in the launchpad; the rows are read back and proved before the commit."
+            f"Days of `{table.table}` written back from a backup into `{table.target}`, replacing them there. "
+            "Choose the backup in the launchpad; the rows are read back and proved before the commit."
         ),
     )
     def restored(
         context: dg.AssetExecutionContext, config: RestoreConfig, workspace: dg.ResourceParam[Workspace]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> dg.MaterializeResult:
         with plain_failures():
             request = RestoreRequest(
                 backup=config.backup,

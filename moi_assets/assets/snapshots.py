@@ -5,7 +5,6 @@ days, all chosen tables in one run and from one database snapshot.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -40,7 +39,7 @@ def build_snapshots(tables: Sequence[TableAssets], partitions: dg.PartitionsDefi
     )
     def snapshots(
         context: dg.AssetExecutionContext, config: BackfillConfig, workspace: dg.ResourceParam[Workspace]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    ) -> Iterator[dg.MaterializeResult]:
         chosen = [table for table in tables if table.snapshot in context.selected_asset_keys]
         with plain_failures():
             request = backfill_request(context, chosen, reason=config.reason, wait=config.wait)

@@ -16,7 +16,7 @@ from moi_backup.operations.workspace import Workspace
 from moi_backup.repository.backups import LATEST, resolve_backup
 
 DESCRIPTIONS: Mapping[str, str] = {
-    "complete": "The table is in the newest complete backup, with every row that its database snapshot had of every day.",
+    "complete": "The table is in the newest complete backup, with every row of every day that its snapshot had.",
     "required_fields": "The fields that moi.toml requires are there and filled, counted over every stored row.",
     "readable": "Every object the table needs is there with its size, and those new in the backup have their hash.",
 }

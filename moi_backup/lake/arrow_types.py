@@ -1,8 +1,12 @@
 """The canonical Arrow form of stored columns, and the way there from what the database driver delivers.
 
-Driver facts (ADBC 1.13, measured): an infinite date arrives as int32 wrapped past the epoch shift (10,957 days) and goes back the
-same way; an infinite timestamp wraps below 4713 BC; json and uuid arrive as extension types.
+Driver facts (ADBC 1.13, measured): an infinite date arrives as int32 wrapped past the epoch shift (10,957 days) and
+goes back the same way; an infinite timestamp wraps below 4713 BC; json and uuid arrive as extension types.
 """
+
+# pyarrow's stubs leave the types of arrays unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
 from __future__ import annotations
 
@@ -12,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from moi_backup.lake.untyped import pc
 from moi_backup.model.day import DATE32_INFINITY, DATE32_MINUS_INFINITY
 from moi_backup.model.table import Column
 

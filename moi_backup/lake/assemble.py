@@ -1,6 +1,7 @@
 """From a stream of rows to chunks: cut by day, digested, and only then written.
 
-A chunk keeps its rows in memory up to 64 MiB and goes to a file past that, so memory stays bounded whatever the size of a day.
+A chunk keeps its rows in memory up to 64 MiB and goes to a file past that, so memory stays bounded whatever the size
+of a day.
 """
 
 from __future__ import annotations
@@ -44,9 +45,7 @@ class Assembled:
 
     def write(self) -> Path:
         """The finished file, in the scratch folder."""
-        self._spill()
-        assert self._writer is not None
-        self._writer.close()
+        self._spill().close()
         return self._path
 
     def discard(self) -> None:
@@ -68,7 +67,7 @@ class Assembled:
             days=tuple(self.days),
         )
 
-    def _spill(self) -> None:
+    def _spill(self) -> ChunkWriter:
         if self._writer is None:
             self._writer = ChunkWriter(
                 self._path, columns=self._layout.columns, encodings=self._encodings, day_column=self._layout.day_column
@@ -76,6 +75,7 @@ class Assembled:
         if self._rows:
             self._writer.write(pa.concat_tables(self._rows))
         self._rows, self._held = [], 0
+        return self._writer
 
 
 def assemble(
@@ -86,7 +86,10 @@ def assemble(
     scratch: Iterator[Path],
     encodings: Encodings,
 ) -> Iterator[Assembled]:
-    """Chunks of `spans` from a stream of exactly their rows, ordered by day and `layout.order_by`; raises Miscounted."""
+    """Chunks of `spans` from a stream of exactly their rows, ordered by day and `layout.order_by`.
+
+    Raises Miscounted.
+    """
     stream = DayStream(batches, layout)
     for span in spans:
         chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch), encodings=encodings)

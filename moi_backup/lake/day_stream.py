@@ -1,6 +1,7 @@
 """A stream of rows cut into the planned days, and an oversized day into parts, each with its digest.
 
-The plan says how many rows each day has (counted in the same snapshot); the stream must agree row by row, or the operation fails.
+The plan says how many rows each day has (counted in the same snapshot); the stream must agree row by row, or the
+operation fails.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from moi_backup.errors import SourceError
 from moi_backup.lake.digest import RowDigester
 from moi_backup.lake.parts import MINIMUM_WEIGHT, PartCutter, row_weights
+from moi_backup.lake.untyped import pc
 from moi_backup.model.day import number_of
 from moi_backup.model.table import ChunkDay, Column
 
@@ -52,7 +53,7 @@ class Miscounted(SourceError):
     def __init__(self, what: str) -> None:
         super().__init__(
             f"The rows do not match the count of the same snapshot: {what}.",
-            meaning="The database gave two different answers within one snapshot; a backup from it could not be trusted.",
+            meaning="The database gave two answers within one snapshot; a backup from it could not be trusted.",
             remedy="Run it again; if it repeats, check the table's indexes with amcheck (a damaged index hides rows).",
         )
         self.detail = what

@@ -4,6 +4,10 @@
 one preparation. Arrow arrays come in the canonical types of `moi_backup.lake.arrow_types`.
 """
 
+# pyarrow's stubs leave the types of arrays unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+
 from __future__ import annotations
 
 import base64
@@ -13,9 +17,9 @@ from typing import Any, NamedTuple, Protocol, cast
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from blake3 import blake3
 
+from moi_backup.lake.untyped import pc
 from moi_backup.model.table import Column
 
 COLUMN_DIGEST_BYTES = 16
@@ -133,7 +137,7 @@ def _validity(array: Any) -> np.ndarray[Any, Any] | None:
 def _values(array: Any) -> _Values:
     kind = array.type
     if pa.types.is_boolean(kind):
-        return _Bits(pc.fill_null(array, False).to_numpy(zero_copy_only=False))
+        return _Bits(pc.fill_null(array, fill_value=False).to_numpy(zero_copy_only=False))
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return _variable(array, np.dtype("<i4"), b"" if pa.types.is_binary(kind) else "")
     if pa.types.is_large_string(kind) or pa.types.is_large_binary(kind):

@@ -1,8 +1,12 @@
 """The chunk codec: rows of one table to a Parquet file and back (docs/format.md, "Chunks").
 
-Measured on 420 thousand Shopify rows cut into days: dictionary on every column 10.2 MB; dictionary only where values repeat and
-delta encoding elsewhere 6.0 MB, in three quarters of the time.
+Measured on 420 thousand Shopify rows cut into days: dictionary on every column 10.2 MB; dictionary only where values
+repeat and delta encoding elsewhere 6.0 MB, in three quarters of the time.
 """
+
+# pyarrow's stubs leave the types of arrays unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
 
 from __future__ import annotations
 
@@ -12,10 +16,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from moi_backup.lake.arrow_types import schema_of
+from moi_backup.lake.untyped import arrow, pc, pq
 from moi_backup.model.table import Column, TableManifest
 
 ENCODING = "parquet-zstd-1"
@@ -61,7 +64,8 @@ class ChunkWriter:
         """Finish the file; a chunk without rows is written too."""
         if self._writer is None:
             self.write(schema_of(self._columns).empty_table())
-        self._writer.close()
+        writer: Any = self._writer
+        writer.close()
 
     def _open(self, rows: pa.Table) -> Any:
         repeating, encodings = self._encodings.chosen(rows)
@@ -102,7 +106,7 @@ def _canonical(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
 
 def _storage(column: Any) -> Any:
     if isinstance(column.type, pa.BaseExtensionType):
-        return pa.chunked_array([chunk.storage for chunk in column.chunks], type=column.type.storage_type)
+        return arrow.chunked_array([chunk.storage for chunk in column.chunks], type=column.type.storage_type)
     return column
 
 
@@ -111,7 +115,7 @@ def _stored(rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
     for index, column in enumerate(columns):
         if column.pg_type == "uuid" and column.encoding == "native":
             chunks = [pa.ExtensionArray.from_storage(pa.uuid(), chunk) for chunk in rows.column(index).chunks]
-            rows = rows.set_column(index, column.name, cast("Any", pa.chunked_array(chunks, type=pa.uuid())))
+            rows = rows.set_column(index, column.name, arrow.chunked_array(chunks, type=pa.uuid()))
     return rows
 
 

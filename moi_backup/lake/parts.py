@@ -3,6 +3,10 @@
 The cut depends on the content, so a row inserted in the middle changes one part and not all that follow it.
 """
 
+# pyarrow's stubs leave the types of arrays unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -10,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from blake3 import blake3
+
+from moi_backup.lake.untyped import arrow, pc
 
 MINIMUM_WEIGHT = 16 * 1024 * 1024
 MAXIMUM_WEIGHT = 64 * 1024 * 1024
@@ -72,7 +77,7 @@ def _keys(rows: pa.Table, order_by: Sequence[str], start: int, stop: int) -> Ite
 
 def _key_bytes(column: Any) -> list[bytes]:
     if isinstance(column.type, pa.BaseExtensionType):
-        column = pa.chunked_array([chunk.storage for chunk in column.chunks], type=column.type.storage_type)
+        column = arrow.chunked_array([chunk.storage for chunk in column.chunks], type=column.type.storage_type)
     if _variable(column.type):
         values = column.cast(pa.large_binary()).to_pylist()
         return [b"\x00" if v is None else b"\x01" + len(v).to_bytes(4, "little") + v for v in values]

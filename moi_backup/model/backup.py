@@ -57,8 +57,9 @@ class SchemaDump(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TableEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One table of a backup; `manifest` names `tables/<manifest>`. Sizes in bytes as stored.
 
-    `fingerprint` is what the change scan must find unchanged to reuse this backup's days (name of the fact to its value).
-    `sequences` maps the table's sequences (`schema.name`) to their position: last value, and whether it was handed out.
+    `fingerprint` is what the change scan must find unchanged to reuse this backup's days (name of the fact to its
+    value). `sequences` maps the table's sequences (`schema.name`) to their position: last value, and whether it was
+    handed out.
     """
 
     table: TableName
@@ -107,7 +108,8 @@ class BackupManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ChainEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of the repository's history at `chain/<seq>`; `previous` is the blake3 of the entry before it.
 
-    A publish names the backup and the blake3 of its manifest's stored bytes; `lease_epoch` is the writer's fencing token.
+    A publish names the backup and the blake3 of its manifest's stored bytes; `lease_epoch` is the writer's fencing
+    token.
     """
 
     seq: int

@@ -20,11 +20,14 @@ INFINITY = "infinity"
 MINUS_INFINITY = "-infinity"
 DATE32_INFINITY = 2**31 - 1
 DATE32_MINUS_INFINITY = -(2**31) + 1  # as DuckDB has it
-_LABEL = re.compile(r"(-?\d{4,})-(\d\d)-(\d\d)")
+_LABEL = re.compile(r"(-?[0-9]{4,})-([0-9]{2})-([0-9]{2})")
 
 
 def label_of(days: int | None) -> str:
-    """The label of a date32 value (days since 1970-01-01; the infinities are DuckDB's: 2^31-1 and -(2^31-1); None is undated)."""
+    """The label of a date32 value (days since 1970-01-01; the infinities are DuckDB's: 2^31-1 and -(2^31-1).
+
+    None is undated).
+    """
     if days is None:
         return UNDATED
     if days >= DATE32_INFINITY:
@@ -54,11 +57,18 @@ def number_of(label: str) -> int | None:
     if match is None:
         raise ValueError(f"not a day: {label!r}")
     year, month, day = (int(part) for part in match.groups())
+    if not (1 <= month <= 12 and 1 <= day <= _days_in(year, month)):
+        raise ValueError(f"not a day: {label!r}")
     year -= month <= 2
     era, year_of_era = divmod(year, 400)
     of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
     of_era = year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + of_year
     return era * 146097 + of_era - 719468
+
+
+def _days_in(year: int, month: int) -> int:
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return 29 if month == 2 and leap else (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)[month - 1]
 
 
 def month_of(label: str) -> str:
@@ -91,8 +101,8 @@ class DayRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def parse_day_range(text: str) -> DayRange:
     """`2025-09-14` or `2025-09-01..2025-09-30` (inclusive); raises UsageError for anything else."""
-    first, _, last = text.partition("..")
-    last = last or first
+    first, separator, last = text.partition("..")
+    last = last if separator else first
     try:
         days = DayRange(first=date.fromisoformat(first).isoformat(), last=date.fromisoformat(last).isoformat())
     except ValueError as error:

@@ -1,4 +1,7 @@
-"""What a restore is asked, what it plans, and what it did: one `RestorePlan` is what `--dry-run` prints and what is carried out."""
+"""What a restore is asked, what it plans, and what it did.
+
+One `RestorePlan` is what `--dry-run` prints and what is carried out.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ Status = Literal["restored", "failed", "refused"]
 class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked for. `schema` puts the tables into a scratch schema instead of their own.
 
-    `in_place` writes into tables that exist, by the policy `on_conflict`; `create_missing` (with a scratch schema) makes those that do not.
+    `in_place` writes into tables that exist, by the policy `on_conflict`; `create_missing` (with a scratch schema)
+    makes those that do not.
     """
 
     backup: str
@@ -47,7 +51,10 @@ class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What will be done, decided before anything is written. `address` holds no password; `notes` says what is left out and why."""
+    """What will be done, decided before anything is written. `address` holds no password.
+
+    `notes` says what is left out and why.
+    """
 
     backup: str
     taken_at: str
@@ -58,7 +65,10 @@ class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one table. `digest` is that of the rows read back, equal to the backup's when `status` is restored."""
+    """What became of one table.
+
+    `digest` is that of the rows read back, equal to the backup's when `status` is restored.
+    """
 
     table: TableName
     target: TableName
@@ -71,7 +81,11 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
-    """All outcomes. `problems` names definitions (a foreign key, a grant, a sequence) that could not be restored though their rows were."""
+    """All outcomes.
+
+    `problems` names definitions (a foreign key, a grant, a sequence) that could not be restored though their rows
+    were.
+    """
 
     backup: str
     address: str

@@ -1,7 +1,8 @@
 """How the days of a table are grouped into spans: a pure function of the row counts (docs/format.md, "Spans").
 
-Days share a chunk while it stays small, or a table of many days would become thousands of tiny files. The grouping is a fixed
-hierarchy (month, third of a month, day), so the growth of one day never moves the borders of others elsewhere.
+Days share a chunk while it stays small, or a table of many days would become thousands of tiny files. The grouping is
+a fixed hierarchy (month, third of a month, day), so the growth of one day never moves the borders of others
+elsewhere.
 """
 
 from __future__ import annotations

@@ -59,9 +59,9 @@ def parse_table_name(text: str, *, default_schema: str = "public") -> TableName:
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A column: its exact Postgres type and how its values are stored.
 
-    `pg_type` is `format_type(atttypid, atttypmod)` under an empty search path. `encoding` is native (the Arrow type is the
-    value), decimal (numeric(p,s) as decimal128) or text (the type's text output). `arrow` is the Arrow type's name,
-    part of the digest. `scope` is the encryption scope.
+    `pg_type` is `format_type(atttypid, atttypmod)` under an empty search path. `encoding` is native (the Arrow type
+    is the value), decimal (numeric(p,s) as decimal128) or text (the type's text output). `arrow` is the Arrow type's
+    name, part of the digest. `scope` is the encryption scope.
     """
 
     name: str

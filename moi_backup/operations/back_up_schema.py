@@ -1,8 +1,12 @@
-"""The definitions of the protected tables as one pg_dump archive; equal definitions share the archive of an earlier backup."""
+"""The definitions of the protected tables as one pg_dump archive.
+
+Equal definitions share the archive of an earlier backup.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from moi_backup.errors import Damaged
 from moi_backup.model.backup import BackupManifest, SchemaDump
@@ -20,18 +24,18 @@ def back_up_schema(
     *,
     snapshot: str,
     base: BackupManifest | None,
+    scratch: Path,
+    lock_timeout_ms: int,
 ) -> SchemaDump:
     """Dump the schemas of `tables` in the exported snapshot and store the archive, or reuse the base's equal one."""
     schemas = needed_schemas(conn, [table.catalog for table in tables])
-    into = repository.store.scratch() / f"schema-{snapshot}.dump"
+    into = scratch / "schema.dump"
     into.unlink(missing_ok=True)
-    try:
-        dumped = dump_schema(url, snapshot, schemas, server_major=conn.info.server_version // 10000, into=into)
-        if base is not None and base.schema.text == dumped.text and _is_whole(repository, base.schema):
-            return base.schema
-        return _store(repository, dumped)
-    finally:
-        into.unlink(missing_ok=True)
+    major = conn.info.server_version // 10000
+    dumped = dump_schema(url, snapshot, schemas, server_major=major, into=into, lock_timeout_ms=lock_timeout_ms)
+    if base is not None and base.schema.text == dumped.text and _is_whole(repository, base.schema):
+        return base.schema
+    return _store(repository, dumped)
 
 
 def _store(repository: Repository, dumped: SchemaDumpFile) -> SchemaDump:

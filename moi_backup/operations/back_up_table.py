@@ -72,12 +72,16 @@ class _Stored(NamedTuple):
 class TableBackup:
     """Backs up tables into one repository from one snapshot.
 
-    `damaged` names chunks (by stored hash) that must be written anew; `checkpoint` is called for every chunk and may stop the backup.
+    `scratch` is a folder for files that are being written, `created` collects the names of objects that did not exist
+    before. `checkpoint` is called for every chunk and may stop the backup; `damaged` names chunks (by stored hash) that
+    must be written anew.
     """
 
     conn: Connection
     session: ArrowSession
     repository: Repository
+    scratch: Path
+    created: list[str]
     progress: Progress
     checkpoint: Callable[[], None]
     damaged: frozenset[str] = frozenset()
@@ -126,7 +130,7 @@ class TableBackup:
                 for chunk in chunks:
                     stored.append(_done(_Stored(span.month, chunk, is_new=False)))
                     self.progress.advance(task, chunk.rows)
-                for assembled in () if chunks else itertools.takewhile(lambda item: item is not None, arriving):
+                for assembled in () if chunks else _until_none(arriving):
                     self.checkpoint()
                     job = partial(self._store, table, assembled, base, span.month)
                     stored.append(ahead.submit(job, weight=assembled.weight))
@@ -152,6 +156,8 @@ class TableBackup:
                 assembled.discard()
                 return _Stored(month, known, is_new=False)
         stored = self.repository.store_chunk(table.name, span=assembled.span, digest=digest, file=assembled.write())
+        if stored.created is not None:
+            self.created.append(stored.created)
         if stored.digest in self.damaged:  # the same bytes under the same name: older backups are healed too
             unmark_damaged(self.repository.store, stored=stored.digest)
         return _Stored(month, assembled.stored(stored=stored.digest, size=stored.size), is_new=True)
@@ -169,16 +175,12 @@ class TableBackup:
         """Assembled chunks of all reads; None after the last chunk of each span."""
         layout = layout_of(source)
         encodings = Encodings(source.columns)
-        scratch = self._scratch_files()
+        scratch = (self.scratch / f"{source.table.name.encode().hex()[:16]}-{number}" for number in itertools.count())
         for read in reads:
             sql = select_rows(source, None if everything else read.runs)
             batches = row_batches(self.session, source, sql)
             chunks = assemble(batches, read.spans, layout=layout, scratch=scratch, encodings=encodings)
             yield from _by_span(chunks, read.spans)
-
-    def _scratch_files(self) -> Iterator[Path]:
-        folder = self.repository.store.scratch()
-        return (folder / f"chunk-{id(self)}-{number}.parquet" for number in itertools.count())
 
     def _publish(
         self,
@@ -275,6 +277,12 @@ def _done(stored: _Stored) -> Future[_Stored]:
     future: Future[_Stored] = Future()
     future.set_result(stored)
     return future
+
+
+def _until_none(arriving: Iterator[Assembled | None]) -> Iterator[Assembled]:
+    """The chunks up to the end of the span."""
+    while (assembled := next(arriving, None)) is not None:
+        yield assembled
 
 
 def _by_span(assembled: Iterator[Assembled], spans: Sequence[Span]) -> Iterator[Assembled | None]:

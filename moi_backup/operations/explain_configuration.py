@@ -7,51 +7,17 @@ Pure: what the catalog says is an argument. Origins are `default`, the file's na
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 import msgspec
 
 from moi_backup.model.configuration import Configuration, TableSettings
 from moi_backup.model.configuration_document import setting_path
-from moi_backup.model.table import Column, DayColumn, TableName
+from moi_backup.model.table import DayColumn, TableName
+from moi_backup.operations.protect import ProtectedTable
 from moi_backup.settings import Settings
 
 DISCOVERED = "discovered from the catalog"
 UNKNOWN = "(not connected)"
-
-
-class ResolvedTable(Protocol):
-    """A protected table as the catalog confirmed it; `TableManifest` is one."""
-
-    @property
-    def table(self) -> TableName:
-        """Its name."""
-        ...
-
-    @property
-    def day(self) -> DayColumn | None:
-        """The column that cuts it into days."""
-        ...
-
-    @property
-    def key(self) -> tuple[str, ...] | None:
-        """The merge key."""
-        ...
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """The columns that must be filled."""
-        ...
-
-    @property
-    def data_class(self) -> str:
-        """Its class of objectives."""
-        ...
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """All columns, with their scopes."""
-        ...
 
 
 class ExplainedSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +28,7 @@ class ExplainedSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origin: str
 
 
-def explain(settings: Settings, *, tables: Sequence[ResolvedTable] | None = None) -> tuple[ExplainedSetting, ...]:
+def explain(settings: Settings, *, tables: Sequence[ProtectedTable] | None = None) -> tuple[ExplainedSetting, ...]:
     """Every setting in the order of docs/configuration.md; `tables` None: the catalog was not asked.
 
     No value holds a password.
@@ -104,7 +70,9 @@ def _plain(configuration: Configuration, section: str, key: str, value: str) -> 
     return ExplainedSetting(path, value, configuration.origin(path))
 
 
-def _explain_tables(configuration: Configuration, tables: Sequence[ResolvedTable] | None) -> Iterator[ExplainedSetting]:
+def _explain_tables(
+    configuration: Configuration, tables: Sequence[ProtectedTable] | None
+) -> Iterator[ExplainedSetting]:
     if configuration.tables is None:
         everything = f"all ordinary tables of schema {configuration.source.schema}"
         yield ExplainedSetting("tables", everything, configuration.origin("tables"))
@@ -123,7 +91,7 @@ def _explain_configured(
     for key, value in (
         ("day", table.day if table.day is None else _text(table.day)),
         ("key", table.key if table.key is None else _list(table.key)),
-        ("required", table.required if table.required is None else _list(table.required)),
+        ("required", _list(table.required or ())),
         ("class", table.data_class),
         ("scopes", _scopes((scope, column) for scope, columns in table.scopes.items() for column in columns)),
     ):
@@ -132,19 +100,19 @@ def _explain_configured(
         yield ExplainedSetting(path, UNKNOWN if value is None else value, origin)
 
 
-def _explain_resolved(configuration: Configuration, resolved: ResolvedTable) -> Iterator[ExplainedSetting]:
+def _explain_resolved(configuration: Configuration, resolved: ProtectedTable) -> Iterator[ExplainedSetting]:
     """A table as it will be backed up; a value the configuration does not hold was discovered."""
-    configured = configuration.table(resolved.table)
+    configured = configuration.table(resolved.name)
     day = "" if resolved.day is None else resolved.day.column
     scopes = [(column.scope, column.name) for column in resolved.columns if column.scope != "default"]
     for key, value, agrees in (
         ("day", _day(resolved.day), configured.day == day),
         ("key", _list(resolved.key or ()), configured.key == (resolved.key or ())),
-        ("required", _list(resolved.required), configured.required == resolved.required),
+        ("required", _list(resolved.required), True),
         ("class", resolved.data_class, True),
         ("scopes", _scopes(scopes), True),
     ):
-        path = setting_path("tables", str(resolved.table), key)
+        path = setting_path("tables", str(resolved.name), key)
         yield ExplainedSetting(path, value, configuration.origin(path) if agrees else DISCOVERED)
 
 

@@ -1,4 +1,7 @@
-"""Loading rows into a table over COPY: directly where the driver writes the column's type, else through a temporary table and a cast."""
+"""Loading rows into a table over COPY.
+
+Directly where the driver writes the column's type, else through a temporary table and a cast.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,10 @@ def _ingest(
 
 
 class _Batches:
-    """Batches for the driver. An error while they are made must not arrive as the driver's: it is kept for the caller."""
+    """Batches for the driver. An error while they are made must not arrive as the driver's.
+
+    It is kept for the caller.
+    """
 
     def __init__(self, rows: Iterable[pa.Table], schema: pa.Schema) -> None:
         self._rows, self._names = rows, schema.names

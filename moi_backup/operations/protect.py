@@ -1,4 +1,7 @@
-"""What is protected: the configuration joined with the catalog. A configured name that does not exist is an error before anything is written."""
+"""What is protected: the configuration joined with the catalog.
+
+A configured name that does not exist is an error before anything is written.
+"""
 
 from __future__ import annotations
 
@@ -104,10 +107,9 @@ def _day_column(table: CatalogTable, given: str | None, *, timezone: str) -> Day
     column = next(column for column in table.columns if column.name == name)
     kind = _DAY_KINDS.get(base_type(column.pg_type))
     if kind is None or column.generated:
+        found = f"generated, {column.pg_type}" if column.generated else column.pg_type
         raise ConfigurationError(
-            f"Column {name!r} of {table.name} cannot be the day column: it is {column.generated} {column.pg_type}.".replace(
-                " is  ", " is "
-            ),
+            f"Column {name!r} of {table.name} cannot be the day column: it is {found}.",
             meaning="Rows are cut into days by a date, a timestamp or a timestamptz that is stored as it was written.",
             remedy='Name another column in moi.toml, or day = "" for a table without days.',
         )

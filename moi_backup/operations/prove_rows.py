@@ -1,4 +1,7 @@
-"""The proof of a restore: the restored rows are read back and their digests compared with the backup's, before the commit."""
+"""The proof of a restore.
+
+The restored rows are read back and their digests compared with the backup's, before the commit.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ def prove_rows(
 ) -> Proof:
     """Read back the runs of days (None: every row) and compare; raises Mismatch naming the first day that differs.
 
-    `in_load_order` tries first without the server's sort: rows just loaded in order lie in that order, and equal digests prove it.
+    `in_load_order` tries first without the server's sort: rows just loaded in order lie in that order, and equal
+    digests prove it.
     """
     if in_load_order:
         found = _parts(session, source, expected, select_rows(source, runs, ordered=False))
@@ -50,7 +54,8 @@ def prove_rows(
         raise Mismatch(
             f"{source.table}: the rows read back are not those of the backup: {difference}.",
             meaning="The change was rolled back; the table is as it was before.",
-            remedy="A trigger, rule or type of the target changes rows as they are written; restore into a scratch schema and compare.",
+            remedy="A trigger, rule or type of the target changes rows as they are written; "
+            "restore into a scratch schema and compare.",
         )
     return _proof(found, expected)
 

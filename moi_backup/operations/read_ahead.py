@@ -1,4 +1,7 @@
-"""Reading ahead in a thread: the next items are made while the last one is used. Bounded; errors arrive where they are consumed."""
+"""Reading ahead in a thread: the next items are made while the last one is used. Bounded.
+
+Errors arrive where they are consumed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ class _End:
 
 
 def read_ahead(items: Iterator[Item], *, depth: int = 3) -> Generator[Item, None, None]:
-    """The same items, up to `depth` of them made in advance. Closing the generator stops the thread and closes `items`."""
+    """The same items, up to `depth` of them made in advance.
+
+    Closing the generator stops the thread and closes `items`.
+    """
     ready: queue.Queue[Item | _End] = queue.Queue(depth)
     stop = threading.Event()
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from moi_backup.lake.parquet import read_rows
+from moi_backup.lake.untyped import pc
 from moi_backup.model.table import Chunk, Column
 from moi_backup.model.verdict import Verdict
 from moi_backup.operations.stored_table import StoredTable
@@ -62,11 +62,10 @@ def _count_empty(stored: StoredTable, columns: Sequence[Column]) -> tuple[dict[s
 
 
 def _is_empty(column: Any) -> np.ndarray[Any, Any]:
-    compute: Any = pc
     empty = column.is_null()
     if pa.types.is_string(column.type):
-        blank = compute.equal(compute.utf8_trim_whitespace(column), "")
-        empty = compute.or_(empty, compute.fill_null(blank, fill_value=False))
+        blank = pc.equal(pc.utf8_trim_whitespace(column), "")
+        empty = pc.or_(empty, pc.fill_null(blank, fill_value=False))
     return np.asarray(empty, dtype=bool)
 
 

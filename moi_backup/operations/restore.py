@@ -1,7 +1,7 @@
 """Restore tables of a backup: decide everything first (`plan_restore`), then carry out exactly that (`restore`).
 
-New tables come into being in one transaction with a savepoint for each, so an interrupted restore leaves nothing behind; a table in place is one
-transaction of its own. Rows are read back and proved before every commit.
+New tables come into being in one transaction with a savepoint for each, so an interrupted restore leaves nothing
+behind; a table in place is one transaction of its own. Rows are read back and proved before every commit.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from moi_backup.errors import UsageError
+from moi_backup.errors import Damaged, Locked, SourceError, UsageError
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
+from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.restore_in_place import count_live, replace_rows
 from moi_backup.operations.restore_new import NewTable, create_tables
@@ -24,6 +25,8 @@ from moi_backup.postgres.identifiers import literal_list
 from moi_backup.postgres.session import Connection, begin, connect, run
 from moi_backup.repository.backups import resolve_backup
 from moi_backup.repository.repository import Repository
+
+LOCK_TIMEOUT_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,10 @@ def plan_restore(workspace: Workspace, url: str, request: RestoreRequest) -> Res
 def restore(
     workspace: Workspace, url: str, request: RestoreRequest, *, progress: Progress | None = None
 ) -> RestoreResult:
-    """Restore into the database at `url`. One table's failure does not stop the others; the result says which succeeded."""
+    """Restore into the database at `url`. One table's failure does not stop the others.
+
+    The result says which succeeded.
+    """
     progress = progress or Silent()
     repository = workspace.open()
     lease = workspace.writing(repository, operation="restore", wait=request.wait) if request.in_place else nullcontext()
@@ -68,9 +74,10 @@ def restore(
             problems += created.problems
         for table in prepared.plan.tables:
             if table.action == "replace":
-                outcomes.append(
-                    replace_rows(url, table, prepared.table(table.table), prepared.backup, request, progress)
-                )
+                stored = prepared.table(table.table)
+                outcome, remaining = replace_rows(url, table, stored, prepared.backup, request, progress)
+                outcomes.append(outcome)
+                problems += remaining
     order = [table.table for table in prepared.plan.tables]
     return RestoreResult(
         backup=prepared.backup.id,
@@ -89,10 +96,10 @@ def _prepare(workspace: Workspace, url: str, request: RestoreRequest) -> _Prepar
     names = _tables(backup, request)
     _check_days(backup, request)
     with connect(url) as conn:
-        begin(conn, lock_timeout_ms=10_000)
-        existing = _existing(conn, [_target(name, request) for name in names])
-        tables = tuple(_table_plan(conn, repository, backup, name, request, existing=existing) for name in names)
-        conn.rollback()
+        with database_errors("The restore could not be planned", url=url, meaning="Nothing was written."):
+            begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
+            existing = _existing(conn, [_target(name, request) for name in names])
+        tables = tuple(_checked_plan(conn, url, repository, backup, name, request, existing=existing) for name in names)
     plan = RestorePlan(
         backup=backup.id,
         taken_at=backup.started_at,
@@ -162,10 +169,35 @@ def _existing(conn: Connection, targets: Sequence[TableName]) -> set[TableName]:
     schemas = literal_list(sorted({target.schema for target in targets})) or "NULL"
     rows = run(
         conn,
-        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
         f" WHERE n.nspname IN ({schemas})",
     )
     return {TableName(str(schema), str(name)) for schema, name in rows} & set(targets)
+
+
+def _checked_plan(
+    conn: Connection,
+    url: str,
+    repository: Repository,
+    backup: BackupManifest,
+    name: TableName,
+    request: RestoreRequest,
+    *,
+    existing: set[TableName],
+) -> TablePlan:
+    """The plan of one table in a transaction of its own.
+
+    One that is damaged or cannot be looked at is refused alone.
+    """
+    try:
+        with database_errors("it cannot be read", url=url):
+            conn.rollback()
+            begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
+            return _table_plan(conn, repository, backup, name, request, existing=existing)
+    except (Damaged, Locked, SourceError) as error:
+        plan = TablePlan(table=name, target=_target(name, request), action="refuse", rows=0, days=0)
+        return _refuse(plan, error.what)
 
 
 def _table_plan(
@@ -187,7 +219,7 @@ def _table_plan(
         rows=sum(part.rows for part in parts),
         days=len({part.day for part in parts}),
     )
-    if request.days is not None and stored.manifest.day is None:
+    if days is not None and stored.manifest.day is None:
         return _refuse(plan, "it has no day column, so it cannot be restored by days")
     if plan.target in existing and not request.in_place:
         return _refuse(plan, "it exists; restore it in place (--in-place) or into a scratch schema (--schema)")

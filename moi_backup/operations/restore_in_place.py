@@ -1,7 +1,8 @@
 """Replace rows of a live table by those of a backup: one session, one transaction, proved before the commit.
 
-The order: lock out writers, stage the backup's rows, look for everything that stands against it, delete and insert, check constraints, read back and
-compare digests, commit. Sequences move forward only, after the commit, because setval is not transactional.
+The order: lock out writers, stage the backup's rows, look for everything that stands against it, delete and insert,
+check constraints, read back and compare digests, commit. Sequences move forward only, after the commit, because
+setval is not transactional.
 """
 
 from __future__ import annotations
@@ -58,23 +59,26 @@ def count_live(conn: Connection, plan: TablePlan, stored: StoredTable, days: Day
 
 def replace_rows(
     url: str, plan: TablePlan, stored: StoredTable, backup: BackupManifest, request: RestoreRequest, progress: Progress
-) -> TableOutcome:
-    """Carry out the plan of one table; a failure is an outcome, after the rollback."""
+) -> tuple[TableOutcome, list[str]]:
+    """Carry out the plan of one table; a failure is an outcome, after the rollback.
+
+    Besides, what failed after the commit.
+    """
     began = monotonic()
     days = request.days or backup.coverage.days
     progress.start(str(plan.target), total=plan.rows)
     try:
         with ArrowSession(url) as session:
             replaced, digest = _Replacing(session, plan, stored, days, progress).run()
-            if plan.target == plan.table:
-                move_sequences(session, backup, plan.table)
+            problems = move_sequences(session, backup, plan.table) if plan.target == plan.table else []
     except MoiError as error:
         progress.finish(str(plan.target), "failed")
-        return TableOutcome(
+        outcome = TableOutcome(
             table=plan.table, target=plan.target, status="failed", error=str(error), seconds=monotonic() - began
         )
+        return outcome, []
     progress.finish(str(plan.target), "proved equal to the backup")
-    return TableOutcome(
+    outcome = TableOutcome(
         table=plan.table,
         target=plan.target,
         status="restored",
@@ -83,6 +87,7 @@ def replace_rows(
         digest=digest,
         seconds=monotonic() - began,
     )
+    return outcome, problems
 
 
 class _Replacing:
@@ -109,16 +114,15 @@ class _Replacing:
         self._stage(columns)
         self._refuse(replacement)
         names = identifier_list(column.name for column in columns if not column.generated)
-        gone = self._session.rows(
-            f"WITH gone AS (DELETE FROM {only}{qualified(self._target)} WHERE {replaced} RETURNING 1) SELECT count(*) FROM gone"
-        )
-        self._session.script(
-            f"INSERT INTO {qualified(self._target)} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM pg_temp.{STAGED}"
-        )
+        target = qualified(self._target)
+        delete = f"DELETE FROM {only}{target} WHERE {replaced} RETURNING 1"
+        [(gone,)] = self._session.rows(f"WITH gone AS ({delete}) SELECT count(*) FROM gone")
+        staged = f"SELECT {names} FROM pg_temp.{STAGED}"
+        self._session.script(f"INSERT INTO {target} ({names}) OVERRIDING SYSTEM VALUE {staged}")
         self._session.script("SET CONSTRAINTS ALL IMMEDIATE")
-        digest = self._prove(columns, only=bool(only), runs=runs)
+        digest = self._prove(only=bool(only), runs=runs)
         self._session.script("COMMIT")
-        return int(gone[0][0]), digest
+        return int(gone), digest
 
     def _begin(self) -> None:
         session, target = self._session, qualified(self._target)
@@ -132,10 +136,14 @@ class _Replacing:
             session.script(f"LOCK TABLE {qualified(other)} IN SHARE ROW EXCLUSIVE MODE")
 
     def _columns(self) -> tuple[Column, ...]:
-        """The backup's columns; one that is generated there and plain here (a scratch table) is written like any other."""
+        """The backup's columns.
+
+        One that is generated there and plain here (a scratch table) is written like any other.
+        """
         live = dict(
             self._session.rows(
-                f"SELECT attname::text, attgenerated::text FROM pg_catalog.pg_attribute WHERE attrelid = {_regclass(self._target)} AND attnum > 0 AND NOT attisdropped"
+                "SELECT attname::text, attgenerated::text FROM pg_catalog.pg_attribute"
+                f" WHERE attrelid = {_regclass(self._target)} AND attnum > 0 AND NOT attisdropped"
             )
         )
         return tuple(
@@ -163,10 +171,11 @@ class _Replacing:
             raise RefusedInPlace(
                 f"{self._target} cannot be restored in place: {'; '.join(told)}.",
                 meaning="Nothing was written.",
-                remedy="Remove what stands against it, choose other days, or restore into a scratch schema (--schema) and copy what you need.",
+                remedy="Remove what stands against it, choose other days, "
+                "or restore into a scratch schema (--schema) and copy what you need.",
             )
 
-    def _prove(self, columns: tuple[Column, ...], *, only: bool, runs: list[tuple[str, str]] | None) -> str:
+    def _prove(self, *, only: bool, runs: list[tuple[str, str]] | None) -> str:
         manifest = self._stored.manifest
         expected = self._stored.parts(self._days)
         source = RowSource(self._target, only, manifest.columns, manifest.day, manifest.order_by)

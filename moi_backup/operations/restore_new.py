@@ -1,12 +1,15 @@
-"""Tables that do not exist yet: created from the backup's definitions (or, in a scratch schema, from its columns), loaded, proved, committed.
+"""Tables that do not exist yet.
 
-Everything is one transaction with a savepoint for each table: a killed restore leaves nothing, a failing table only itself.
+Created from the backup's definitions (or, in a scratch schema, from its columns), loaded, proved, committed.
+
+Everything is one transaction with a savepoint for each table: a killed restore leaves nothing, a failing table only
+itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import NamedTuple
@@ -14,10 +17,10 @@ from typing import NamedTuple
 import msgspec
 import pyarrow as pa
 
-from moi_backup.errors import MoiError
+from moi_backup.errors import MoiError, SourceError
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.restore import RestoreRequest, TableOutcome, TablePlan
-from moi_backup.model.table import Column
+from moi_backup.model.table import Column, TableName
 from moi_backup.operations.load_rows import load_rows
 from moi_backup.operations.move_sequences import move_sequences
 from moi_backup.operations.progress import Progress
@@ -83,12 +86,13 @@ def create_tables(
             for table in tables:
                 creating.table(table, _scratch_definition(table))
         else:
-            schema = _schema_plan(session, tables, repository, backup, server_major=version // 10000)
+            schema, impossible = _schema_plan(session, tables, repository, backup, server_major=version // 10000)
             created.problems += [f"Left out: {omitted.what}, because {omitted.why}." for omitted in schema.omitted]
+            created.outcomes += impossible
             creating.shared(schema.shared)
-            plans = {plan.table: plan for plan in schema.tables}
-            for table in tables:
-                plan = plans[table.plan.table]
+            by_name = {table.plan.table: table for table in tables}
+            for plan in schema.tables:  # in the archive's order: a parent before the tables that inherit from it
+                table = by_name[plan.table]
                 creating.table(table, _Definition(plan.create_sql, plan.finish_sql, table.stored.manifest.restorable))
             creating.final(schema.final)
         session.script("COMMIT")
@@ -112,11 +116,24 @@ def _schema_plan(
     backup: BackupManifest,
     *,
     server_major: int,
-) -> SchemaPlan:
+) -> tuple[SchemaPlan, list[TableOutcome]]:
+    """The definitions of the tables that can exist without others, and the outcome of those that cannot."""
     roles = [name for (name,) in session.rows("SELECT rolname::text FROM pg_catalog.pg_roles")]
     with repository.open_file(backup.schema.digest, size=backup.schema.size) as archive:
         entries = read_archive(archive, server_major=server_major)
-    return plan_schema(entries, [table.plan.table for table in tables], roles=roles)
+    names = [table.plan.table for table in tables]
+    with suppress(SourceError):
+        return plan_schema(entries, names, roles=roles), []
+    rank = {TableName(entry.schema, entry.name): place for place, entry in enumerate(entries) if entry.kind == "TABLE"}
+    possible: list[TableName] = []
+    impossible: list[TableOutcome] = []
+    for table in sorted(tables, key=lambda table: rank.get(table.plan.table, 0)):
+        try:
+            plan_schema(entries, [*possible, table.plan.table], roles=roles)
+            possible.append(table.plan.table)
+        except SourceError as error:
+            impossible.append(_outcome(table.plan, status="failed", error=str(error)))
+    return plan_schema(entries, possible, roles=roles), impossible
 
 
 @dataclass
@@ -171,7 +188,7 @@ class _Creating:
         rows = self._counted(read_ahead(stored.rows(self.request.days)), str(target))
         load_rows(self.session, target, columns=columns, rows=rows)
         manifest = stored.manifest
-        source = RowSource(target, False, manifest.columns, manifest.day, manifest.order_by)
+        source = RowSource(target, only=False, columns=manifest.columns, day=manifest.day, order_by=manifest.order_by)
         proof = prove_rows(self.session, source, stored.parts(self.request.days), runs=None, in_load_order=True)
         if not proof.generated_agree:
             self.progress.warn(
@@ -185,7 +202,7 @@ class _Creating:
             yield table
 
     @contextmanager
-    def _savepoint(self, name: str) -> Iterator[None]:
+    def _savepoint(self, name: str) -> Generator[None, None, None]:
         self.session.script(f"SAVEPOINT {name}")
         try:
             yield
@@ -211,7 +228,7 @@ def _after_commit(session: ArrowSession, created: Created, backup: BackupManifes
     for outcome in restored:
         session.script(f"ANALYZE {qualified(outcome.target)}")
         if not scratch:
-            move_sequences(session, backup, outcome.table)
+            created.problems += move_sequences(session, backup, outcome.table)
 
 
 def _outcome(plan: TablePlan, **facts: object) -> TableOutcome:

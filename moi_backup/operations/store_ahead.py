@@ -1,4 +1,7 @@
-"""Encoding and storing chunks beside the reading of the next ones: two threads, and a bound on the rows that wait in memory."""
+"""Encoding and storing chunks beside the reading of the next ones.
+
+Two threads, and a bound on the rows that wait in memory.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,10 @@ class StoredTable:
         return [part for chunk in self.chunks(days) for part in chunk.days if _wanted(part, days)]
 
     def rows(self, days: DayRange | None = None) -> Iterator[pa.Table]:
-        """The rows in stored order, all columns in canonical types; raises Damaged when a chunk's bytes are not as written."""
+        """The rows in stored order, all columns in canonical types.
+
+        Raises Damaged when a chunk's bytes are not as written.
+        """
         for chunk in self.chunks(days):
             with self.repository.open_chunk(self.manifest.table, chunk) as path:
                 yield from _of_days(read_rows(path, self.manifest), chunk, days)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 from moi_backup.errors import Damaged, StorageError, UsageError
 from moi_backup.model.backup import BackupKind, BackupManifest, Coverage, SchemaDump, TableEntry
@@ -20,22 +21,16 @@ from moi_backup.model.day import DayRange
 from moi_backup.model.table import TableManifest, TableName
 from moi_backup.operations.back_up_schema import back_up_schema
 from moi_backup.operations.back_up_table import BaseTable, TableBackup
+from moi_backup.operations.backup_debris import delete_unpublished, scratch_folder
+from moi_backup.operations.database_errors import database_errors
+from moi_backup.operations.hold_snapshot import hold_snapshot
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.protect import ProtectedTable, protected_names, read_protected, unprotected_names
 from moi_backup.operations.workspace import Workspace
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.connection_url import address_of
-from moi_backup.postgres.export import shared_snapshot
 from moi_backup.postgres.fingerprint import server_fingerprint, still_valid, table_fingerprint
-from moi_backup.postgres.session import (
-    Connection,
-    CoordinatingSnapshot,
-    begin,
-    connect,
-    coordinating_snapshot,
-    session_settings,
-    snapshot_text,
-)
+from moi_backup.postgres.session import Connection, CoordinatingSnapshot, begin, connect
 from moi_backup.repository.backups import is_recovery_point, read_backup
 from moi_backup.repository.chain import append, published, read_chain
 from moi_backup.repository.layout import new_backup_id
@@ -44,6 +39,7 @@ from moi_backup.repository.marks import damaged_chunks, refuse_while_pruned
 from moi_backup.repository.read_back import read_back
 from moi_backup.repository.repository import Repository
 
+UNPUBLISHED = "No backup was published; the earlier ones are as they were."
 MINIMUM_FREE_BYTES = 64 * 1024 * 1024
 
 
@@ -83,7 +79,7 @@ def take_backup(workspace: Workspace, request: BackupRequest, *, progress: Progr
     progress = progress or Silent()
     repository = workspace.open()
     url = workspace.source_url()
-    with connect(url) as conn:
+    with connect(url) as conn, database_errors("The backup stopped", url=url, meaning=UNPUBLISHED):
         names = _names(conn, workspace, request)
         with workspace.writing(repository, operation="backup", wait=request.wait) as lease:
             refuse_while_pruned(repository.store)
@@ -125,16 +121,37 @@ class _Run:
 
     def take(self, names: Sequence[TableName]) -> BackupResult:
         started = self.workspace.clock.now()
+        created: list[str] = []
+        with scratch_folder(self.repository.store) as scratch:
+            try:
+                manifest, tables = self._write(names, started, scratch, created)
+            except BaseException:  # whatever stopped it: nothing is published yet, so nothing needs these objects
+                delete_unpublished(self.repository.store, created, lease=self.lease)
+                raise
+            self._publish(manifest, started)
+        return BackupResult(manifest, tables, self.lease.epoch)
+
+    def _write(
+        self, names: Sequence[TableName], started: datetime, scratch: Path, created: list[str]
+    ) -> tuple[BackupManifest, tuple[TableManifest, ...]]:
+        """Write everything but the manifest itself and the chain entry; `created` collects new chunks as they come."""
         base = self._base()
-        snapshot = self._snapshot(names)
-        tables = read_protected(self.conn, self.workspace.configuration, names)
-        self._require_space(tables, base)
-        schema = back_up_schema(self.repository, self.conn, self.url, tables, snapshot=snapshot.exported, base=base)
-        written = self._tables(tables, snapshot, base, started)
+        with ArrowSession(self.url) as session:
+            snapshot, (tables, schema) = self._snapshot(names, session, base, scratch)
+            backup = TableBackup(
+                conn=self.conn,
+                session=session,
+                repository=self.repository,
+                scratch=scratch,
+                created=created,
+                progress=self.progress,
+                checkpoint=partial(self._require_time, started),
+                damaged=damaged_chunks(self.repository.store),
+            )
+            written = self._tables(tables, base, backup)
         manifest = self._manifest(started, snapshot, schema, written, base)
         self.conn.rollback()
-        self._publish(manifest, started)
-        return BackupResult(manifest, tuple(table for table, _ in written), self.lease.epoch)
+        return manifest, tuple(table for table, _ in written)
 
     def _base(self) -> BackupManifest | None:
         """The newest complete backup, whose chunks are reused where they are whole. A damaged one is passed over."""
@@ -151,38 +168,51 @@ class _Run:
             self.progress.warn("There is no complete backup to build on, so this one is full.")
         return None
 
-    def _snapshot(self, names: Sequence[TableName]) -> CoordinatingSnapshot:
-        snapshot = coordinating_snapshot(
-            self.conn, names, address=address_of(self.url), lock_timeout_ms=_lock_timeout_ms(self.workspace)
+    def _snapshot(
+        self, names: Sequence[TableName], session: ArrowSession, base: BackupManifest | None, scratch: Path
+    ) -> tuple[CoordinatingSnapshot, tuple[Sequence[ProtectedTable], SchemaDump]]:
+        """The snapshot that both sessions hold, with the tables as they stand in it and their dumped definitions."""
+
+        def dump(held: CoordinatingSnapshot, lock_timeout_ms: int) -> tuple[Sequence[ProtectedTable], SchemaDump]:
+            tables = read_protected(self.conn, self.workspace.configuration, names)
+            self._require_space(tables, base)
+            return tables, back_up_schema(
+                self.repository,
+                self.conn,
+                self.url,
+                tables,
+                snapshot=held.exported,
+                base=base,
+                scratch=scratch,
+                lock_timeout_ms=lock_timeout_ms,
+            )
+
+        snapshot, dumped = hold_snapshot(
+            self.conn,
+            session,
+            names,
+            address=address_of(self.url),
+            lock_timeout_ms=_lock_timeout_ms(self.workspace),
+            dump=dump,
+            progress=self.progress,
         )
         self.progress.step(
-            f"Snapshot {snapshot.source.snapshot} of {snapshot.source.database}; until the backup ends, VACUUM keeps rows that die after it."
+            f"Snapshot {snapshot.source.snapshot} of {snapshot.source.database}; "
+            "until the backup ends, VACUUM keeps rows that die after it."
         )
-        return snapshot
+        return snapshot, dumped
 
     def _tables(
-        self,
-        tables: Sequence[ProtectedTable],
-        snapshot: CoordinatingSnapshot,
-        base: BackupManifest | None,
-        started: datetime,
+        self, tables: Sequence[ProtectedTable], base: BackupManifest | None, backup: TableBackup
     ) -> list[tuple[TableManifest, TableEntry]]:
         server = {**server_fingerprint(self.conn), "configuration": configuration_digest(self.workspace.configuration)}
-        settings = session_settings(
-            server_version=self.conn.info.server_version, lock_timeout_ms=_lock_timeout_ms(self.workspace)
-        )
         written: list[tuple[TableManifest, TableEntry]] = []
-        with ArrowSession(self.url) as session:
-            for statement in shared_snapshot(snapshot_text(snapshot.exported), settings):
-                session.script(statement)
-            checkpoint = partial(self._require_time, started)
-            damaged = damaged_chunks(self.repository.store)
-            backup = TableBackup(self.conn, session, self.repository, self.progress, checkpoint, damaged)
-            for table in tables:
-                fingerprint = {**server, **table_fingerprint(self.conn, table.catalog)}
-                known = self._base_table(table, base, fingerprint)
+        for table in tables:
+            fingerprint = {**server, **table_fingerprint(self.conn, table.catalog)}
+            known = self._base_table(table, base, fingerprint)
+            with database_errors(f"{table.name} could not be read", url=self.url, meaning=UNPUBLISHED):
                 written.append(backup.take(table, known, days=self.request.days, fingerprint=fingerprint))
-                self.lease.assert_held()
+            self.lease.assert_held()
         return written
 
     def _base_table(
@@ -247,13 +277,17 @@ class _Run:
         )
 
     def _require_time(self, started: datetime) -> None:
-        """Refuse to go on past the longest allowed duration: the transaction holds VACUUM back, and a prune counts on it."""
+        """Refuse to go on past the longest allowed duration.
+
+        The transaction holds VACUUM back, and a prune counts on it.
+        """
         hours = (self.workspace.clock.now() - started).total_seconds() / 3600
         longest = self.workspace.configuration.source.max_duration
         if hours > longest:
             raise StorageError(
                 f"The backup has taken {hours:.1f} h, longer than the allowed {longest:g} h.",
-                meaning="It was not published. Its transaction kept VACUUM from removing dead rows, and a clean-up may count on its end.",
+                meaning="It was not published. Its transaction kept VACUUM from removing dead rows, "
+                "and a clean-up may count on its end.",
                 remedy="Raise source.max_duration (at most 24 h) or back up fewer tables at once.",
             )
 

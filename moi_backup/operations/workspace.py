@@ -1,8 +1,11 @@
-"""Where an operation works: settings turned into a database URL and an open repository. Nothing connects before it is asked."""
+"""Where an operation works: settings turned into a database URL and an open repository.
+
+Nothing connects before it is asked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -59,7 +62,7 @@ class Workspace:
         return repository, read_chain(repository)
 
     @contextmanager
-    def writing(self, repository: Repository, *, operation: str, wait: float) -> Iterator[Lease]:
+    def writing(self, repository: Repository, *, operation: str, wait: float) -> Generator[Lease, None, None]:
         """Hold the writer's lease; raises Locked."""
         lease = acquire(
             repository.store, WRITER, operation=operation, wait=wait, clock=self.clock, identity=own_identity()

@@ -1,13 +1,17 @@
 """A session that speaks Arrow: rows leave and enter Postgres as record batches over the binary COPY protocol (ADBC).
 
-Transactions are explicit (`BEGIN` … `COMMIT`): the driver's own mode loses savepoints after a failed COPY (measured, ADBC 1.13).
+Transactions are explicit (`BEGIN` … `COMMIT`): the driver's own mode loses savepoints after a failed COPY (measured,
+ADBC 1.13).
 """
+
+# The driver has no stubs, and its cursors are partly untyped.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
@@ -37,7 +41,7 @@ class ArrowSession:
         with self._translated(f"Cannot connect to {redact(url)}"):
             self._connection = adbc.connect(libpq_url(url), autocommit=True)
 
-    def __enter__(self) -> ArrowSession:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -80,7 +84,7 @@ class ArrowSession:
             return cursor.adbc_ingest(data=rows, mode="append", **where)
 
     @contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
+    def _translated(self, what: str) -> Generator[None, None, None]:
         try:
             yield
         except adbc_driver_manager.Error as error:

@@ -1,8 +1,8 @@
 """The change scan: what a day holds, without reading its values.
 
-Per day the number of rows and the sum of a 64-bit hash of every row's xmin. Every insert, update and delete changes the pair; VACUUM
-(FREEZE, FULL) and CLUSTER do not. Its blind spots (a physical restore, attached partitions, ADD COLUMN with a default ...) are
-covered by `moi_backup.postgres.fingerprint`: the scan only ever saves reading.
+Per day the number of rows and the sum of a 64-bit hash of every row's xmin. Every insert, update and delete changes
+the pair; VACUUM (FREEZE, FULL) and CLUSTER do not. Its blind spots (a physical restore, attached partitions, ADD
+COLUMN with a default ...) are covered by `moi_backup.postgres.fingerprint`: the scan only ever saves reading.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ def scan_days(conn: Connection, table: TableName, *, only: bool, day: DayColumn 
     """Label to what the scan saw of it, in the transaction's snapshot. `only` leaves out inheritance children."""
     source = f"{'ONLY ' if only else ''}{qualified(table)}"
     date = "NULL::date" if day is None else day_expression(day)
-    number = f"CASE d WHEN 'infinity'::date THEN {DATE32_INFINITY} WHEN '-infinity'::date THEN {DATE32_MINUS_INFINITY} ELSE d - {EPOCH} END"
+    ends = f"WHEN 'infinity'::date THEN {DATE32_INFINITY} WHEN '-infinity'::date THEN {DATE32_MINUS_INFINITY}"
+    number = f"CASE d {ends} ELSE d - {EPOCH} END"
     counted = (
         f"SELECT {date} AS d, count(*) AS n, sum(hashint8extended(xmin::text::int8, 0)) AS s FROM {source} GROUP BY 1"
     )

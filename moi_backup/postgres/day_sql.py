@@ -22,7 +22,8 @@ def day_expression(day: DayColumn) -> str:
 def day_predicate(day: DayColumn | None, runs: Iterable[tuple[str, str]]) -> str:
     """SQL that holds for the rows of the given runs of days (first label, last label; both inclusive).
 
-    A run lies within the dates or is one of -infinity, infinity, undated alone. A table without a day column has only undated rows.
+    A run lies within the dates or is one of -infinity, infinity, undated alone. A table without a day column has only
+    undated rows.
     """
     if day is None:
         return "true"

@@ -1,6 +1,7 @@
 """Reading rows: which SELECTs bring the wanted spans, and the canonical batches they give.
 
-One statement reads up to five million rows, so the server's sort stays bounded; consecutive spans become one range of days.
+One statement reads up to five million rows, so the server's sort stays bounded; consecutive spans become one range of
+days.
 """
 
 from __future__ import annotations

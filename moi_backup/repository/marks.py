@@ -15,7 +15,10 @@ def mark_damaged(store: Store, *, stored: str) -> None:
 
 
 def unmark_damaged(store: Store, *, stored: str) -> None:
-    """The chunk was written anew. Without the permission to delete, the mark stays and the chunk is written again next time."""
+    """The chunk was written anew.
+
+    Without the permission to delete, the mark stays and the chunk is written again next time.
+    """
     store.delete(DAMAGED + stored)
 
 

@@ -11,7 +11,10 @@ from moi_backup.storage.store import ObjectMissing
 
 
 def read_back(repository: Repository, manifest: BackupManifest) -> None:
-    """Read every document and ask for the size of every chunk and file; raises DamagedObject at the first that is not as written."""
+    """Read every document and ask for the size of every chunk and file.
+
+    Raises DamagedObject at the first that is not as written.
+    """
     for entry in manifest.tables:
         table = repository.read_table(entry.manifest)
         for month in table.months:

@@ -26,10 +26,14 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Stored(NamedTuple):
-    """What was stored: blake3 of the stored bytes and their number."""
+    """What was stored: blake3 of the stored bytes and their number.
+
+    `created` names the object if there was none before.
+    """
 
     digest: str
     size: int
+    created: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +89,17 @@ class Repository:
     def store_chunk(self, table: TableName, *, span: str, digest: str, file: Path) -> Stored:
         """Move a finished Parquet file into the repository; the file is gone afterwards."""
         stored, size = documents.hash_file(file)
-        self.store.upload(layout.chunk_object(table, span=span, digest=digest, stored=stored), file)
-        return Stored(stored, size)
+        name = layout.chunk_object(table, span=span, digest=digest, stored=stored)
+        created = None if self._exists(name) else name
+        self.store.upload(name, file)
+        return Stored(stored, size, created)
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self.store.info(name)
+        except ObjectMissing:
+            return False
+        return True
 
     def has_chunk(self, table: TableName, chunk: Chunk) -> bool:
         """Whether the chunk's object is there and has its size; its bytes are not read."""

@@ -1,7 +1,7 @@
 """The interface of a place where repository objects live.
 
-Names are relative, `/`-separated and already percent-encoded (`moi_backup.repository.layout`). Every write that returns is durable.
-One conformance suite (`tests/engine/storage`) holds every implementation to what is said here.
+Names are relative, `/`-separated and already percent-encoded (`moi_backup.repository.layout`). Every write that
+returns is durable. One conformance suite (`tests/engine/storage`) holds every implementation to what is said here.
 """
 
 from __future__ import annotations

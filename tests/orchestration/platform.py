@@ -45,6 +45,11 @@ class Platform:
             cursor = connection.execute(text.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def rows_by_day(self, first: str, last: str) -> dict[str, int]:
+        """Live rows of the Meta table for each day of a range that has any."""
+        where = f"day BETWEEN '{first}' AND '{last}'"
+        return dict(self.sql(f"SELECT day::text, count(*) FROM meta_import_data WHERE {where} GROUP BY 1"))
+
     def run(self, job: str, *, config: dict[str, Any] | None = None, **more: Any) -> dg.ExecuteInProcessResult:
         """Execute a job in this process; failures are in the result."""
         found = self.definitions.resolve_job_def(job)

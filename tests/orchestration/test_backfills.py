@@ -15,7 +15,7 @@ def test_a_backfill_of_several_tables_and_days_is_one_backup(platform: Platform)
     assert result.success
     (backup,) = platform.backups()
     assert (str(backup.coverage.days), len(backup.coverage.tables or ())) == ("2025-10-01..2025-10-10", 3)
-    rows = dict(platform.sql("SELECT day::text, count(*) FROM meta_import_data WHERE day BETWEEN '2025-10-01' AND '2025-10-10' GROUP BY 1"))
+    rows = platform.rows_by_day("2025-10-01", "2025-10-10")
     logged = platform.logged()
     assert {event.partition: event.metadata["rows"].value for event in logged} == rows
     assert all(event.metadata["backup"].value == backup.id for event in logged)
@@ -39,7 +39,7 @@ def test_a_day_without_rows_is_materialized_empty(platform: Platform) -> None:
 
 
 def test_backfilled_days_are_not_marked_again_while_they_are_unchanged(platform: Platform) -> None:
-    """The next backup compares with what the backfill's backup holds, and marks a day of it only when it changed since."""
+    """The next backup compares with what the backfill's backup holds: a day is marked when it changed since."""
     platform.materialize([META], days=("2025-09-19", "2025-10-20"))
     before = len(platform.logged())
     platform.sql("UPDATE meta_import_data SET cpm = 2 WHERE day = '2025-10-04'")

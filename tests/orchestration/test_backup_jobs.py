@@ -14,7 +14,7 @@ import dagster as dg
 import psycopg
 
 from moi_backup.operations.take_backup import BackupRequest, take_backup
-from tests.orchestration.platform import META, Platform, settings_of
+from tests.orchestration.platform import Platform, make_platform, settings_of
 
 RUN_A_BACKUP = """
 import sys
@@ -29,7 +29,8 @@ if __name__ == "__main__":
 def metadata_of(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     """The metadata of the `backup` asset of a successful run."""
     assert result.success
-    (event,) = [event for event in result.asset_materializations_for_node("backup") if event.asset_key.path == ["backup"]]
+    events = result.asset_materializations_for_node("backup")
+    (event,) = [event for event in events if event.asset_key.path == ["backup"]]
     return {key: value.value for key, value in event.metadata.items()}
 
 
@@ -37,7 +38,7 @@ def test_a_full_backup_marks_every_day_that_has_rows(platform: Platform) -> None
     """Each day is materialized once with rows, bytes, digest, backup and five rows; every check is evaluated."""
     metadata = metadata_of(platform.run("full_backup"))
     (backup,) = platform.backups()
-    rows = dict(platform.sql("SELECT day::text, count(*) FROM meta_import_data GROUP BY 1"))
+    rows = platform.rows_by_day("2025-09-01", "2025-10-31")
     logged = platform.logged()
     assert {event.partition: event.metadata["rows"].value for event in logged} == rows
     assert len(logged) == len(rows)
@@ -74,9 +75,10 @@ def test_days_changed_in_a_backup_by_the_command_line_are_marked_by_the_next_run
 
 
 def test_days_without_a_partition_are_listed_and_not_marked(platform: Platform) -> None:
-    """A day before the first partition, one far ahead and infinity are backed up and named, not invented as partitions."""
+    """Days before the first partition, far ahead and infinite are backed up and named, not made up as partitions."""
     for day in ("2019-05-01", "2199-01-01", "infinity"):
-        platform.sql(f"INSERT INTO meta_import_data (day, campaign_name, ad_set_name, ad_name) VALUES ('{day}', 'a', 'b', 'c')")
+        columns = "day, campaign_name, ad_set_name, ad_name"
+        platform.sql(f"INSERT INTO meta_import_data ({columns}) VALUES ('{day}', 'a', 'b', 'c')")
     told = metadata_of(platform.run("full_backup"))["days without a partition"]
     assert [line.split()[2] for line in told.splitlines()] == ["2019-05-01:", "2199-01-01:", "infinity:"]
     assert not {event.partition for event in platform.logged()} & {"2019-05-01", "2199-01-01", "infinity"}
@@ -91,6 +93,17 @@ def test_a_limited_backup_says_so_and_marks_only_what_it_covers(platform: Platfo
     assert metadata_of(platform.run("full_backup"))["days marked"] > 3
     assert len(platform.logged()) == len({event.partition for event in platform.logged()})
     assert metadata_of(platform.run("full_backup", config=config))["days marked"] == 0
+
+
+def test_tables_that_the_configuration_does_not_name_are_backed_up_and_named(
+    database: str, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    """Without `[tables]` no table has assets; the backup holds all of the schema and says which Dagster cannot show."""
+    platform = make_platform(database, tmp_path, instance, configuration="[source]\nschema = 'public'\n")
+    metadata = metadata_of(platform.run("full_backup"))
+    assert len(platform.backups()[0].tables) == 3
+    assert "- public.meta_import_data" in metadata["tables without assets"]
+    assert metadata["days marked"] == 0
 
 
 def test_a_backup_while_another_operation_writes_fails_in_plain_words(platform: Platform) -> None:

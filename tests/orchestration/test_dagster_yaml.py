@@ -13,7 +13,7 @@ import pytest
 from moi_assets.definitions import PROJECT
 from moi_backup.postgres.embedded import EmbeddedServer
 from resources.dagster_storage import with_driver
-from tests.orchestration.platform import META, make_platform
+from tests.orchestration.platform import make_platform
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_loading_connects_to_nothing_and_writes_nothing(tmp_path: Path, monkeypa
 
 
 def test_lineage_runs_from_the_live_table_to_the_restored_one() -> None:
-    """live -> snapshot -> restored, partitioned the same way; `backup` reads every live table."""
+    """Live -> snapshot -> restored, partitioned the same way; `backup` reads every live table."""
     graph = graph_of()
     for name in ("meta_import_data", "google_import_data", "shopify_import_data"):
         live, snapshot, restored = (dg.AssetKey(k) for k in (["live", name], f"{name}_snapshot", f"{name}_restored"))

@@ -77,6 +77,7 @@ def test_the_target_is_the_configured_one(database: str, tmp_path: Path, instanc
     )
     platform.run("full_backup")
     assert restore(platform, (DAY, DAY)).success
-    assert rows_of(platform, '"Second look".meta_import_data', DAY, DAY) == rows_of(platform, "meta_import_data", DAY, DAY)
+    live = rows_of(platform, "meta_import_data", DAY, DAY)
+    assert rows_of(platform, '"Second look".meta_import_data', DAY, DAY) == live
     metadata = platform.definitions.resolve_asset_graph().get(RESTORED).metadata
     assert metadata["target"] == "Second look.meta_import_data"

@@ -1,4 +1,7 @@
-"""The row digest written again from docs/format.md alone, in plain Python: slow, obvious, and sharing no code with the engine."""
+"""The row digest written again from docs/format.md alone, in plain Python.
+
+Slow, obvious, and sharing no code with the engine.
+"""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_a_small_month_is_one_chunk_with_a_digest_for_every_day(tmp_path: Path) 
 
 
 def test_a_large_month_is_cut_and_undated_rows_stand_apart(tmp_path: Path) -> None:
-    """More than 20,000 rows in a third of a month give each day its own chunk; rows without a day are one of their own."""
+    """With more than 20,000 rows in a third each day has its own chunk, and so have rows without a day."""
     days: dict[int | None, int] = {20089: 15_000, 20090: 6_000, 20120: 5, None: 3}
     chunks = list(chunks_of(rows_of(days), spans_for(days), tmp_path))
     assert [chunk.span for chunk in chunks] == ["2025-01-01", "2025-01-02", "2025-02", "undated"]

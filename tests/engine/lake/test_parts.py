@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -25,7 +27,7 @@ def cuts_in_pieces(rows: pa.Table, size: int) -> list[int]:
 def part_weights(rows: pa.Table, cuts: list[int]) -> list[int]:
     total = np.concatenate(([0], np.cumsum(row_weights(rows))))
     edges = [0, *cuts, rows.num_rows]
-    return [int(total[last] - total[first]) for first, last in zip(edges, edges[1:], strict=False)]
+    return [int(total[last] - total[first]) for first, last in pairwise(edges)]
 
 
 def test_cuts_do_not_depend_on_how_the_rows_arrive(rows: pa.Table) -> None:

@@ -162,3 +162,20 @@ def test_a_range_that_ends_before_it_begins_is_refused_with_the_other_order():
     """Swapped ends are named, not silently emptied."""
     with pytest.raises(UsageError, match=r"Did you mean 2025-09-01\.\.2025-09-30\?"):
         parse_day_range("2025-09-30..2025-09-01")
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["2025-02-29", "2025-02-31", "2025-13-01", "2025-00-10", "2025-04-31", "2025-01-00", "२०२५-01-01"],
+)
+def test_a_day_that_does_not_exist_has_no_number(label: str) -> None:
+    """A label is refused rather than read as the day it would run over to."""
+    with pytest.raises(ValueError, match="not a day"):
+        number_of(label)
+
+
+def test_a_range_without_an_end_is_refused() -> None:
+    """An open range is not silently one day."""
+    for text in ("2025-09-01..", "..2025-09-01", ".."):
+        with pytest.raises(UsageError):
+            parse_day_range(text)

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from moi_backup.model.table import Column, DayColumn, TableManifest, TableName
+from moi_backup.model.table import Column, TableName
 from moi_backup.operations.explain_configuration import DISCOVERED, ExplainedSetting, explain, explanation_lines
+from moi_backup.operations.protect import protect
+from moi_backup.postgres.catalog import CatalogTable
 from moi_backup.settings import read_settings
 
 TOML = """
@@ -23,26 +25,34 @@ def settings(cwd: Path, toml: str | None, **environ: str):
     return read_settings(environ, cwd=cwd, effective_uid=1000)
 
 
-def resolved(name: str, *, day: DayColumn | None, key: tuple[str, ...] | None, required: tuple[str, ...], scope: str):
-    """A table as the catalog confirms it."""
-    column = Column(name="mail", pg_type="text", encoding="native", arrow="string", scope=scope)
-    return TableManifest(
-        table=TableName("public", name),
-        columns=(column,),
-        day=day,
+def catalog_table(name: str, *columns: tuple[str, str], key: tuple[str, ...] | None) -> CatalogTable:
+    """A table as the catalog describes it: columns as name and Postgres type."""
+    return CatalogTable(
+        name=TableName("public", name),
+        oid=1,
+        partitioned=False,
+        only=False,
+        columns=tuple(Column(name=name, pg_type=kind, encoding="native", arrow="") for name, kind in columns),
+        unique_keys=(),
         order_by=(),
         key=key,
-        required=required,
-        data_class="historical",
-        rows=0,
-        digest="",
-        months=(),
+        row_security=False,
+        triggers=(),
+        leaves=(),
+        size=0,
     )
 
 
-def explained(cwd: Path, toml: str | None, tables=None, **environ: str) -> dict[str, tuple[str, str]]:
+ORDERS = catalog_table("orders", ("id", "integer"), ("day", "timestamp with time zone"), ("mail", "text"), key=("id",))
+META = catalog_table("meta_import_data", ("day", "date"), ("id", "integer"), ("cost", "numeric"), key=("id",))
+
+
+def explained(cwd: Path, toml: str, catalog: list[CatalogTable] | None = None, **environ: str):
     """Name to value and origin."""
-    return {row.name: (row.value, row.origin) for row in explain(settings(cwd, toml, **environ), tables=tables)}
+    read = settings(cwd, toml, **environ)
+    zone = read.configuration.source.timezone
+    tables = catalog and [protect(table, read.configuration.table(table.name), timezone=zone) for table in catalog]
+    return {row.name: (row.value, row.origin) for row in explain(read, tables=tables)}
 
 
 def test_every_setting_says_where_it_comes_from(tmp_path: Path):
@@ -64,26 +74,31 @@ def test_what_the_catalog_decides_is_said_to_be_unknown_while_it_is_not_asked(tm
 
 def test_what_the_catalog_decided_is_told_from_what_was_configured(tmp_path: Path):
     """A resolved value that equals the configured one keeps its origin, any other was discovered."""
-    day = DayColumn(column="at", kind="timestamptz", timezone="UTC")
-    orders = resolved("orders", day=day, key=("id",), required=(), scope="pii")
-    meta = resolved(
-        "meta_import_data", day=DayColumn(column="day", kind="date"), key=None, required=("day",), scope="default"
-    )
-    rows = explained(tmp_path, TOML, tables=[orders, meta])
-    assert rows['tables."public.orders".day'] == ("at (timestamptz in UTC)", DISCOVERED)
+    toml = TOML.replace('required = ["day"]', 'required = ["cost"]\nkey = ["day"]\nscopes = {}')
+    rows = explained(tmp_path, toml, [ORDERS, META])
+    assert rows['tables."public.orders".day'] == ("day (timestamptz in UTC)", DISCOVERED)
     assert rows['tables."public.orders".key'] == ("id", DISCOVERED)
-    assert rows['tables."public.orders".required'] == ("none", DISCOVERED)
+    assert rows['tables."public.orders".required'] == ("none", "default")
     assert rows['tables."public.orders".scopes'] == ("pii: mail", "moi.toml")
     assert rows['tables."public.meta_import_data".day'] == ("day (date)", "default")
-    assert rows['tables."public.meta_import_data".required'] == ("day", "moi.toml")
+    assert rows['tables."public.meta_import_data".key'] == ("day", "moi.toml")
+    assert rows['tables."public.meta_import_data".required'] == ("cost", "moi.toml")
+    assert rows['tables."public.meta_import_data".scopes'] == ("none", "moi.toml")
+    assert rows['tables."public.meta_import_data".class'] == ("critical", "default")
+
+
+def test_tables_found_by_the_catalog_alone_are_explained_too(tmp_path: Path):
+    """Without [tables] every row of a table is discovered or a default."""
+    rows = explained(tmp_path, "", [ORDERS])
+    assert rows['tables."public.orders".key'] == ("id", DISCOVERED)
+    assert rows['tables."public.orders".class'] == ("historical", "default")
 
 
 def test_given_and_empty_is_configured_not_discovered(tmp_path: Path):
     """`day = ""` and `key = []` are decisions of the file."""
     toml = '[tables."public.orders"]\nday = ""\nkey = []\nrequired = []'
-    orders = resolved("orders", day=None, key=None, required=(), scope="default")
-    for tables in (None, [orders]):
-        rows = explained(tmp_path, toml, tables)
+    for catalog in (None, [ORDERS]):
+        rows = explained(tmp_path, toml, catalog)
         for key in ("day", "key", "required"):
             assert rows[f'tables."public.orders".{key}'] == ("none", "moi.toml")
 

@@ -21,7 +21,7 @@ from moi_backup.postgres.catalog import (
 from moi_backup.postgres.fingerprint import server_fingerprint, still_valid, table_fingerprint
 from moi_backup.postgres.session import begin, connect
 from moi_backup.postgres.types import classify
-from tests.engine.postgres.conftest import run_sql
+from tests.engine.conftest import run_sql
 
 ZOO = """
 CREATE TABLE public."b one" (id integer PRIMARY KEY);

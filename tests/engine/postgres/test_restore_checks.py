@@ -13,7 +13,7 @@ from moi_backup.model.table import Column, TableName
 from moi_backup.postgres.restore_checks import Replacement, check_columns, find_refusals, referencing_tables
 from moi_backup.postgres.session import session_settings
 from moi_backup.postgres.types import classify
-from tests.engine.postgres.conftest import run_sql
+from tests.engine.conftest import run_sql
 
 SALES = TableName("public", "sales")
 TABLE = """

@@ -17,7 +17,7 @@ from moi_backup.postgres.schema_dump import dump_schema, needed_schemas
 from moi_backup.postgres.schema_restore import SCHEMA_SETTINGS, SchemaPlan, plan_schema
 from moi_backup.postgres.sequences import SequencePosition, forward_sql, read_sequences
 from moi_backup.postgres.session import connect, coordinating_snapshot
-from tests.engine.postgres.conftest import EVERY_TYPE, PASSWORD, Server, create_database, run_sql
+from tests.engine.conftest import EVERY_TYPE, PASSWORD, Server, create_database, run_sql
 
 SHOP = Path(__file__).with_name("shop_schema.sql")
 CUSTOMER = TableName("public", "customer")

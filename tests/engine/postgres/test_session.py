@@ -14,7 +14,7 @@ from moi_backup.errors import Locked, SourceError, UsageError
 from moi_backup.model.table import TableName
 from moi_backup.postgres.connection_url import address_of, libpq_url, redact, scrub, without_password
 from moi_backup.postgres.session import connect, coordinating_snapshot, read_source, session_settings, snapshot_text
-from tests.engine.postgres.conftest import PASSWORD, run_sql
+from tests.engine.conftest import PASSWORD, run_sql
 
 T = TableName("public", "t")
 ROWS = "CREATE TABLE public.t AS SELECT generate_series(1, 100) AS id"

@@ -16,7 +16,7 @@ from moi_backup.postgres import types
 from moi_backup.postgres.catalog import CatalogTable, read_tables
 from moi_backup.postgres.identifiers import identifier_list, qualified, quote_identifier
 from moi_backup.postgres.session import begin, connect, session_settings
-from tests.engine.postgres.conftest import EVERY_TYPE, Server, create_database, run_sql
+from tests.engine.conftest import EVERY_TYPE, Server, create_database, run_sql
 
 TABLE = TableName("public", "every_type")
 # Types of the catalog's own statistics and index internals refuse input; aclitem has no binary form to compare by.

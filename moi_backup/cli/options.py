@@ -1,0 +1,48 @@
+"""Options and arguments that several commands share, and what their texts mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from moi_backup.cli.invocation import Invocation
+from moi_backup.errors import UsageError
+from moi_backup.model.day import DayRange, parse_day_range
+from moi_backup.model.table import TableName, parse_table_name
+
+BACKUP = "BACKUP is an id, a unique prefix of one, latest, or latest-full."
+
+table_option = click.option(
+    "--table", "tables", metavar="T", multiple=True, help="Only this table (name or schema.name); may be repeated."
+)
+days_option = click.option(
+    "--days", metavar="D|A..B", help="Only this day, or these days; both ends are included, in the configured zone."
+)
+reason_option = click.option("--reason", metavar="TEXT", default="", help="Why; kept with the backup or the restore.")
+wait_option = click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Wait so long for another operation to end before giving up with exit code 11.",
+)
+
+
+def table_names(invocation: Invocation, texts: Sequence[str]) -> tuple[TableName, ...] | None:
+    """The tables that --table names; None without any. A name without a schema is in the configured one."""
+    schema = invocation.settings.configuration.source.schema
+    names: list[TableName] = []
+    for text in texts:
+        try:
+            names.append(parse_table_name(text, default_schema=schema))
+        except ValueError as error:
+            raise UsageError(
+                f"--table: {error}.", remedy='Write it as name or schema.name; a part with a dot is quoted: a."b.c".'
+            ) from error
+    return tuple(dict.fromkeys(names)) or None
+
+
+def day_range(text: str | None) -> DayRange | None:
+    """The days that --days names; None without it."""
+    return None if text is None else parse_day_range(text)

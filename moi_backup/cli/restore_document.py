@@ -1,0 +1,107 @@
+"""The JSON documents of `moi-backup restore` (docs/json.md): the plan of a dry run, and the result."""
+
+from __future__ import annotations
+
+import msgspec
+
+from moi_backup.model.day import DayRange
+from moi_backup.model.restore import RestorePlan, RestoreResult
+
+
+class PlannedTable(msgspec.Struct, frozen=True, kw_only=True):
+    """One table of a plan; `action` is create, replace or refuse."""
+
+    name: str
+    target: str
+    action: str
+    rows: int
+    days: int
+    replaces: int
+    refusal: str
+
+
+class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore would do; nothing was written."""
+
+    backup: str
+    taken_at: str
+    address: str
+    days: DayRange | None
+    tables: tuple[PlannedTable, ...]
+    notes: tuple[str, ...]
+
+
+class RestoredTable(msgspec.Struct, frozen=True, kw_only=True):
+    """One table. `status` is restored, failed or refused; `equal`: the rows read back have the backup's digest."""
+
+    name: str
+    target: str
+    status: str
+    rows: int
+    replaced: int
+    digest: str
+    equal: bool
+    error: str
+    seconds: float
+
+
+class RestoreDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore did."""
+
+    backup: str
+    address: str
+    complete: bool
+    reason: str
+    tables: tuple[RestoredTable, ...]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def plan_document(plan: RestorePlan) -> PlanDocument:
+    """The document of a dry run."""
+    return PlanDocument(
+        backup=plan.backup,
+        taken_at=plan.taken_at,
+        address=plan.address,
+        days=plan.days,
+        tables=tuple(
+            PlannedTable(
+                name=str(table.table),
+                target=str(table.target),
+                action=table.action,
+                rows=table.rows,
+                days=table.days,
+                replaces=table.replaces,
+                refusal=table.refusal,
+            )
+            for table in plan.tables
+        ),
+        notes=plan.notes,
+    )
+
+
+def result_document(result: RestoreResult) -> RestoreDocument:
+    """The document of a restore."""
+    return RestoreDocument(
+        backup=result.backup,
+        address=result.address,
+        complete=result.complete,
+        reason=result.reason,
+        tables=tuple(
+            RestoredTable(
+                name=str(table.table),
+                target=str(table.target),
+                status=table.status,
+                rows=table.rows,
+                replaced=table.replaced,
+                digest=table.digest,
+                # A restore commits only after the digests were compared.
+                equal=table.status == "restored",
+                error=table.error,
+                seconds=table.seconds,
+            )
+            for table in result.tables
+        ),
+        notes=result.notes,
+        problems=result.problems,
+    )

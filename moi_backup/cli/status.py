@@ -1,0 +1,66 @@
+"""`moi-backup status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from moi_backup.cli import wording
+from moi_backup.cli.commands import Command
+from moi_backup.cli.invocation import Invocation
+
+if TYPE_CHECKING:
+    from moi_backup.operations.status import Status
+
+_ANSWERS = {"ok": "Protected", "warning": "Warning", "critical": "Critical"}
+
+
+@click.command(cls=Command)
+@click.pass_obj
+def command(invocation: Invocation) -> int:
+    """Say whether the data is protected. Exit code 0 yes, 4 with a warning, 5 critical, 10 no repository."""
+    from moi_backup.operations.status import read_status
+
+    status = read_status(invocation.workspace)
+    output = invocation.output
+    output.document(status)
+    output.line(_answer(status))
+    for finding in status.findings:
+        output.line(f"  {finding.level}: {finding.component}: {finding.message}")
+    output.line()
+    for name, text in _facts(status, timezone=invocation.timezone):
+        output.line(f"{name:<12} {text}")
+    return status.exit_code
+
+
+def _answer(status: Status) -> str:
+    if status.newest is None or status.age_seconds is None:
+        return f"{_ANSWERS[status.level]}: there is no complete backup."
+    newest, age = status.newest, wording.age(status.age_seconds)
+    tables = wording.counted(newest.tables, "table")
+    held = f"{newest.id}, {wording.count(newest.rows)} rows in {tables}"
+    return f"{_ANSWERS[status.level]}: the newest complete backup is {age} old ({held})."
+
+
+def _facts(status: Status, *, timezone: str) -> list[tuple[str, str]]:
+    repository, source = status.repository, status.source
+    used = 1 - repository.disk_free / repository.disk_total
+    disk = f"{wording.size(repository.disk_free)} free of {wording.size(repository.disk_total)} ({used:.0%} used)"
+    facts = [
+        ("repository", f"{repository.address} ({repository.id})"),
+        ("holds", f"{wording.size(repository.bytes)} in {wording.counted(repository.objects, 'object')}"),
+        ("disk", disk),
+        ("backups", f"{status.backups}, {status.complete_backups} of them complete; oldest {status.oldest or 'none'}"),
+    ]
+    if status.newest is not None:
+        taken = wording.local_time(status.newest.started_at, timezone=timezone)
+        facts += [("newest", f"{status.newest.id} ({status.newest.kind}), {taken}")]
+        facts += [("newest full", status.newest_full or "none")]
+    unprotected = "unknown" if source.unprotected is None else ", ".join(source.unprotected) or "nothing"
+    return [
+        *facts,
+        ("database", f"{source.address}{'' if source.reachable else ' (not asked)'}"),
+        ("protected", ", ".join(source.protected) or "unknown"),
+        ("unprotected", unprotected),
+    ]

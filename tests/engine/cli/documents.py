@@ -1,0 +1,28 @@
+"""Which document each command prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moi_backup.cli.backup_document import BackupDocument
+from moi_backup.cli.restore_document import PlanDocument, RestoreDocument
+from moi_backup.operations.check_configuration import CheckedConfiguration
+from moi_backup.operations.doctor import Examination
+from moi_backup.operations.initialise import Initialised
+from moi_backup.operations.list_backups import BackupList
+from moi_backup.operations.show_backup import BackupDescription
+from moi_backup.operations.status import Status
+from moi_backup.operations.verify import Verification
+
+DOCUMENTS: dict[str, Any] = {
+    "init": Initialised,
+    "status": Status,
+    "doctor": Examination,
+    "config check": CheckedConfiguration,
+    "backup": BackupDocument,
+    "backups": BackupList,
+    "show": BackupDescription,
+    "verify": Verification,
+    "restore --dry-run": PlanDocument,
+    "restore": RestoreDocument,
+}

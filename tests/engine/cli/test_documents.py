@@ -1,0 +1,53 @@
+"""JSON documents are what docs/json.md says, field by field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.engine.cli.conftest import Command
+from tests.engine.cli.documents import DOCUMENTS
+from tests.engine.cli.json_fields import field_paths, paths_in
+from tests.engine.deployment import Deployment
+
+PAGE = (Path(__file__).parents[3] / "docs" / "json.md").read_text("utf-8")
+CALLS: dict[str, list[str]] = {
+    "status": ["status"],
+    "doctor": ["doctor"],
+    "config check": ["config", "check"],
+    "backup": ["backup", "--table", "meta_import_data", "--days", "2025-09-14"],
+    "backups": ["backups"],
+    "show": ["show", "latest"],
+    "verify": ["verify", "--read-data"],
+    "restore --dry-run": ["restore", "latest", "--to", "env:TARGET", "--dry-run"],
+    "restore": ["restore", "latest", "--to", "env:TARGET"],
+}
+
+
+def documented(command: str) -> list[str]:
+    """The fields in the section of a command."""
+    section = re.split(r"^## ", PAGE, flags=re.MULTILINE)
+    found = next(part for part in section if part.startswith(f"{command}\n"))
+    return re.findall(r"^\| `([^`]+)` \|", found, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", DOCUMENTS)
+def test_every_field_is_documented_and_no_other(command: str):
+    """The types and the page list the same fields in the same order."""
+    assert documented(command) == field_paths(DOCUMENTS[command])
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_what_is_printed_is_what_is_documented(
+    command: str, moi: Command, copied: Deployment, empty_database: Callable[[], str]
+):
+    """A real document has no field that the page does not know, whatever its exit code."""
+    answer = moi(*CALLS[command], "--json", on=copied, TARGET=empty_database())
+    assert answer.code in (0, 1), answer.err
+    known = {path.replace("[]", "").replace("{}", "") for path in documented(command)}
+    maps = [path.removesuffix("{}").replace("[]", "") for path in documented(command) if path.endswith("{}")]
+    for path in (path.replace("[]", "").lstrip(".") for path in paths_in(answer.document)):
+        assert path in known or any(path.startswith(f"{prefix}.") for prefix in maps), path
