@@ -25,7 +25,7 @@ from moi_backup.storage.store import ObjectInfo, ObjectMissing
 PATIENCE = Patience()
 _PART_RETRIES = 3
 _UNCHANGED = "The repository is as it was before this step."
-_UNKNOWN = "It is not known whether the object was written; the next command finds out and goes on from there."
+_UNKNOWN = "It is not known whether this step was carried out; the next command finds out and goes on from there."
 Result = TypeVar("Result")
 
 
@@ -179,14 +179,18 @@ class S3Store:
     def _patiently(self, attempt: Callable[[], Result]) -> Result:
         """The attempt, repeated while its failure may pass and patience lasts."""
         began = self._clock()
-        for wait in self._patience.waits():
+        waits = self._patience.waits()
+        repeated = False
+        while True:
             try:
                 return attempt()
             except RequestFailed as error:
-                if not error.failure.passing or self._clock() - began + wait > self._patience.total:
+                error.repeated = repeated
+                wait = next(waits, None)
+                if wait is None or not error.failure.passing or self._clock() - began + wait > self._patience.total:
                     raise
             self._sleep(wait)
-        return attempt()
+            repeated = True
 
     def _reread(self, key: str) -> bytes:
         """What is there after a conditional write was refused; gone again means that it has to be tried again."""
@@ -220,6 +224,12 @@ class S3Store:
         except RequestFailed as error:
             if verb == "read" and error.failure.missing:
                 raise ObjectMissing(name) from None
+            carried_out = error.repeated or error.failure.passing
             raise failed_request(
-                error.failure, verb=verb, name=name, address=self.address, endpoint=self._endpoint, meaning=meaning
+                error.failure,
+                verb=verb,
+                name=name,
+                address=self.address,
+                endpoint=self._endpoint,
+                meaning=meaning if carried_out else _UNCHANGED,
             ) from None

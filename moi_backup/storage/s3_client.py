@@ -55,11 +55,12 @@ class Described(TypedDict):
 
 
 class RequestFailed(Exception):
-    """A request was refused, not answered, or answered in part."""
+    """A request was refused, not answered, or answered in part; `repeated`: an earlier one may have had its effect."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure)
         self.failure = failure
+        self.repeated = False
 
 
 class BucketClient:

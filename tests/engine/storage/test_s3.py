@@ -81,7 +81,7 @@ class TestCreating:
         proxy.first(1000, LOSE, method="PUT")
         with pytest.raises(StorageError) as caught:
             faulty.create("chain/0000000001", b"mine")
-        assert "It is not known whether the object was written" in caught.value.meaning
+        assert "It is not known whether this step was carried out" in caught.value.meaning
 
     def test_an_equal_object_of_before_is_no_success(self, faulty, direct):
         """Creating the same bytes twice succeeds once: only a repeated attempt looks at the bytes."""
@@ -194,9 +194,17 @@ class TestRepeating:
     def test_a_refusal_is_not_repeated(self, faulty, proxy):
         """What will be refused again is said at once."""
         proxy.first(1000, (403, "AccessDenied"), method="PUT")
-        with pytest.raises(StorageError):
+        with pytest.raises(StorageError) as caught:
             faulty.put("files/one", b"1")
         assert writes(proxy) == 1
+        assert "as it was before" in caught.value.meaning
+
+    def test_a_refusal_after_a_lost_answer_claims_nothing(self, faulty, proxy):
+        """The first attempt may have been carried out, although the second one was refused."""
+        proxy.choose = lambda _: LOSE if len(proxy.seen) == 1 else (403, "AccessDenied")
+        with pytest.raises(StorageError) as caught:
+            faulty.put("files/one", b"1")
+        assert "It is not known" in caught.value.meaning
 
 
 class TestUnreached:
@@ -273,8 +281,13 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
         done = subprocess.run(
             [sys.executable, "-c", script, str(bucket), tmp_path],
-            capture_output=True, text=True, check=False, timeout=120, cwd=CHECKOUT, env=os.environ | s3_server.environ(),
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            cwd=CHECKOUT,
+            env=os.environ | s3_server.environ(),
+        )
         assert done.returncode == 0, done.stderr
         assert int(done.stdout) < 80, "MiB more than before"
 
