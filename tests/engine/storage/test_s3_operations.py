@@ -138,7 +138,7 @@ def test_two_hosts_that_back_up_at_once_keep_the_chain_dense(shop: BucketDeploym
 def test_writers_that_race_through_lost_answers_lose_nothing(
     shop: BucketDeployment, s3_server: ObjectServer, proxy: FaultyProxy, tmp_path: Path
 ):
-    """Three publishers append at once while answers are lost: each entry is there once, and linked to the one before."""
+    """Three publishers append at once while answers are lost: each entry is there once and linked to the last."""
     lost = 0
 
     def choose(request: Request) -> Fault | None:
