@@ -63,7 +63,7 @@ UTM_CAMPAIGNS = (
     "PMax | All products",
     "affiliate/cashkaro",
     "(not set)",
-    "",
+    "(direct)",
 )
 UTM_TERMS = (
     "",

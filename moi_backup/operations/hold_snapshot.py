@@ -28,7 +28,8 @@ from moi_backup.postgres.session import (
     snapshot_text,
 )
 
-PATIENCE_MS = (500, 1_000, 2_000, 4_000, 8_000, 16_000)
+# Often and shortly where a table is changed again and again; then longer, for a lock that somebody keeps for a while.
+PATIENCE_MS = (*[250] * 12, 1_000, 2_000, 4_000, 8_000, 16_000)
 _LOCK_REFUSED = ("55P03", "40P01")  # lock_not_available, deadlock_detected
 Result = TypeVar("Result")
 

@@ -30,7 +30,7 @@ class Identity:
 def own_identity() -> Identity:
     """The identity of the calling process."""
     pid = os.getpid()
-    return Identity(host=socket.gethostname(), boot=_boot(), pid=pid, process_started=_started(pid) or "")
+    return Identity(host=socket.gethostname(), boot=_boot(), pid=pid, process_started=started(pid) or "")
 
 
 def is_gone(holder: Identity, *, own: Identity) -> bool:
@@ -43,8 +43,8 @@ def is_gone(holder: Identity, *, own: Identity) -> bool:
         return True
     except PermissionError:  # it runs as another user
         pass
-    started = _started(holder.pid)
-    return bool(started and holder.process_started) and started != holder.process_started
+    began = started(holder.pid)
+    return bool(began and holder.process_started) and began != holder.process_started
 
 
 def _boot() -> str:
@@ -56,7 +56,7 @@ def _boot() -> str:
         return ".".join(numbers.groups()) if numbers else ""
 
 
-def _started(pid: int) -> str | None:
+def started(pid: int) -> str | None:
     """When a process started, in the system's own words; "dead" for a zombie, None when it cannot be told."""
     if not _BOOT_ID.exists():
         return _answer("ps", "-o", "lstart=", "-p", str(pid)) or None

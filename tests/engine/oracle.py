@@ -1,4 +1,4 @@
-"""What a table holds, said without the engine: every value as Postgres prints it, float bits and byte lengths besides."""
+"""What a table holds, said without the engine: values as Postgres prints them, with float bits and byte lengths."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from psycopg import sql
 
 Rows = list[tuple[str | None, ...]]
 _SETTINGS = (
-    "SET row_security = off; SET search_path = ''; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres';"
-    "SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'"
+    "SET row_security = off; SET search_path = ''; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';"
+    "SET IntervalStyle = 'postgres'; SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'"
 )
 _COLUMNS = """
 SELECT a.attname, t.typname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated, a.attidentity

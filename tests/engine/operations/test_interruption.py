@@ -17,11 +17,13 @@ CREATE TABLE orders (id serial PRIMARY KEY, day date, customer int REFERENCES cu
 CREATE INDEX ON orders (day, note);
 CREATE TABLE events (day date, text text);
 INSERT INTO customers SELECT i, md5(i::text) FROM generate_series(1, 2000) i;
-INSERT INTO orders (day, customer, note) SELECT date '2025-01-01' + i % 90, 1 + i % 2000, md5(i::text) FROM generate_series(1, 12000) i;
+INSERT INTO orders (day, customer, note)
+    SELECT date '2025-01-01' + i % 90, 1 + i % 2000, md5(i::text) FROM generate_series(1, 12000) i;
 INSERT INTO events SELECT date '2025-01-01' + i % 20, repeat(md5(i::text), 3) FROM generate_series(1, 12000) i;
 """
 CHANGE = "UPDATE customers SET name = md5(name); UPDATE orders SET note = md5(note); UPDATE events SET text = md5(text)"
-DAMAGE = "DELETE FROM orders WHERE id % 3 = 0; UPDATE orders SET note = 'gone'; DELETE FROM events WHERE day < '2025-01-15'; INSERT INTO events VALUES (NULL, 'odd')"
+DAMAGE = """DELETE FROM orders WHERE id % 3 = 0; UPDATE orders SET note = 'gone';
+DELETE FROM events WHERE day < '2025-01-15'; INSERT INTO events VALUES (NULL, 'odd')"""
 TABLES = ("customers", "orders", "events")
 
 
@@ -90,7 +92,7 @@ def kill_after(deployment: Deployment, operation: str, *, target: str, seconds: 
 
 
 def kill_restores_in_place(deployment: Deployment, fractions: list[float]) -> None:
-    """Kill restores in place after fractions of their duration; every table is as before or as restored, and the next restore works."""
+    """Kill restores in place after fractions of their duration; look after each, and let the next one succeed."""
     deployment.sql("ALTER TABLE orders DROP CONSTRAINT orders_customer_fkey")
     good = state(deployment)
     deployment.sql(DAMAGE)
@@ -108,7 +110,7 @@ def kill_restores_in_place(deployment: Deployment, fractions: list[float]) -> No
 
 
 def kill_restores_into_new_tables(deployment: Deployment, fractions: list[float], *, target: str) -> None:
-    """Kill restores into an empty database; it then has no table or all of them, and where it has none the next restore works."""
+    """Kill restores into an empty database, which has no table or all of them then; where none, the next works."""
     good = state(deployment)
     everything = ", ".join(TABLES)
     whole = duration(deployment, "restore_new", target=target)

@@ -17,7 +17,10 @@ from tests.engine.operations.victim import Victim
 @pytest.fixture
 def shop(deployment: Deployment) -> Deployment:
     """A deployment with a full backup."""
-    deployment.sql("CREATE TABLE t (id int PRIMARY KEY, day date); INSERT INTO t SELECT i, date '2025-01-01' + i FROM generate_series(1, 50) i")
+    deployment.sql(
+        "CREATE TABLE t (id int PRIMARY KEY, day date);"
+        "INSERT INTO t SELECT i, date '2025-01-01' + i FROM generate_series(1, 50) i"
+    )
     deployment.back_up(full=True)
     return deployment
 

@@ -17,7 +17,8 @@ CREATE DOMAIN percent AS numeric(5, 2);
 CREATE TABLE customers (id int PRIMARY KEY, name text);
 INSERT INTO customers SELECT i, 'c' || i FROM generate_series(1, 20) i;
 CREATE TABLE orders (id serial PRIMARY KEY, day date, customer int REFERENCES customers, state state, share percent);
-INSERT INTO orders (day, customer, state, share) SELECT date '2025-01-01' + i, i, 'open', 12.34 FROM generate_series(1, 20) i;
+INSERT INTO orders (day, customer, state, share)
+    SELECT date '2025-01-01' + i, i, 'open', 12.34 FROM generate_series(1, 20) i;
 CREATE TABLE plain (id int, day date);
 INSERT INTO plain SELECT i, date '2025-01-01' + i FROM generate_series(1, 20) i;
 CREATE TABLE z_base (id int, day date);
@@ -113,7 +114,7 @@ def test_damage_stops_only_its_table(shop, empty_database, prefix):
 
 
 def test_rotten_bytes_are_never_restored(shop, empty_database):
-    """A chunk of the right size with one byte changed is found by its hash, in place too, and the table stays as it was."""
+    """A chunk of the right size with one byte changed is found by its hash, and the table stays as it was."""
     store = shop.workspace.store()
     [name] = [name for name in shop.objects("chunks/") if name.startswith("chunks/public.plain/")]
     data = bytearray(store.get(name))
@@ -138,7 +139,9 @@ def test_a_target_that_refuses_everything_gives_exit_code_1(shop):
 def test_chosen_tables_and_days_come_alone(shop, empty_database):
     """Only what was asked for is created, with the rows of its days."""
     target = empty_database()
-    result = shop.restore(target, tables=(TableName("public", "plain"),), days=parse_day_range("2025-01-05..2025-01-06"))
+    result = shop.restore(
+        target, tables=(TableName("public", "plain"),), days=parse_day_range("2025-01-05..2025-01-06")
+    )
     assert result.complete, result
     assert database_of(target) == {"public.plain": rows_of(shop.url, "public.plain", where="id IN (4, 5)")}
 

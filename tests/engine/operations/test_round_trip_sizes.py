@@ -22,14 +22,19 @@ def restored(deployment: Deployment, schema: str) -> bool:
 
 
 def test_a_month_is_cut_when_it_grows_and_joined_when_it_shrinks(deployment):
-    """Past 20,000 rows the month has several chunks, below it one again; every state restores, and other months are kept."""
+    """Past 20,000 rows it has several chunks, below it one again; every state restores, other months are kept."""
     deployment.sql("CREATE TABLE t (id int PRIMARY KEY, day date, v int); INSERT INTO t VALUES (0, '2025-08-31', 0)")
     deployment.sql(MONTH.format(1, 20_000))
     deployment.back_up()
     assert [chunk.span for chunk in chunks(deployment)] == ["2025-08", "2025-09"]
     deployment.sql(MONTH.format(20_001, 20_001))
     grown = deployment.back_up(full=False)
-    assert [chunk.span for chunk in chunks(deployment)] == ["2025-08", "2025-09-01_10", "2025-09-11_20", "2025-09-21_31"]
+    assert [chunk.span for chunk in chunks(deployment)] == [
+        "2025-08",
+        "2025-09-01_10",
+        "2025-09-11_20",
+        "2025-09-21_31",
+    ]
     assert grown.manifest.tables[0].new_chunks == 3
     assert restored(deployment, "grown")
     deployment.sql(MONTH.format(20_002, 90_000))

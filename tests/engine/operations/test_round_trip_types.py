@@ -43,7 +43,8 @@ def test_every_type_comes_back_in_place_after_damage(every_type):
     before = rows_of(every_type.url, TABLE)
     every_type.back_up(full=True)
     every_type.sql(
-        "DELETE FROM every_type WHERE day = '2025-09-14'; UPDATE every_type SET c_float8 = 0, c_text = 'gone', c_jsonb = NULL;"
+        "DELETE FROM every_type WHERE day = '2025-09-14';"
+        "UPDATE every_type SET c_float8 = 0, c_text = 'gone', c_jsonb = NULL;"
         "INSERT INTO every_type (day, c_enum) VALUES ('2030-01-01', 'sad')"
     )
     result = every_type.restore_in_place()
@@ -65,10 +66,12 @@ def test_a_restored_table_of_every_type_backs_up_to_the_same_digest(every_type, 
 
 
 def test_an_unchanged_table_of_every_type_needs_no_new_chunk(every_type):
-    """NaN in numeric(p,s) and infinite timestamps turn columns to text once; full and incremental backups are stable then."""
+    """NaN in numeric(p,s) and infinite timestamps turn columns to text once; later backups are stable."""
     first = every_type.back_up(full=True).manifest.tables[0]
     again = [every_type.back_up(full=full).manifest.tables[0] for full in (False, True)]
-    assert [(table.new_chunks, table.digest, table.manifest) for table in again] == [(0, first.digest, first.manifest)] * 2
+    assert [(table.new_chunks, table.digest, table.manifest) for table in again] == [
+        (0, first.digest, first.manifest)
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,9 @@ def test_an_unchanged_table_of_every_type_needs_no_new_chunk(every_type):
         ("timestamp", "'294276-12-31 23:59:59'", "'2025-01-01 12:00'"),
     ],
 )
-def test_a_value_its_encoding_cannot_hold_turns_the_column_to_text_for_good(deployment, empty_database, pg_type, value, plain):
+def test_a_value_its_encoding_cannot_hold_turns_the_column_to_text_for_good(
+    deployment, empty_database, pg_type, value, plain
+):
     """It comes back, and neither the value's going nor later backups turn the column back."""
     deployment.sql(
         f"CREATE TABLE t (id int PRIMARY KEY, day date, v {pg_type});"

@@ -17,7 +17,8 @@ SALES = TableName("public", "sales")
 SCRIPT = """
 CREATE TYPE state AS ENUM ('paid', 'open');
 CREATE TABLE sales (id int PRIMARY KEY, day date, amount numeric(10, 2), state state DEFAULT 'open');
-INSERT INTO sales SELECT i, CASE WHEN i % 50 > 0 THEN date '2025-01-01' + i % 200 END, i / 3.0 FROM generate_series(1, 1000) i;
+INSERT INTO sales SELECT i, CASE WHEN i % 50 > 0 THEN date '2025-01-01' + i % 200 END, i / 3.0
+    FROM generate_series(1, 1000) i;
 CREATE TABLE notes (id int, text text);
 INSERT INTO notes SELECT i, repeat('n', i) FROM generate_series(1, 10) i;
 """
@@ -89,7 +90,8 @@ def test_a_backup_without_changes_writes_its_manifest_alone(shop):
         "ALTER TABLE sales RENAME COLUMN amount TO cost",
         "ALTER TYPE state RENAME VALUE 'open' TO 'unpaid'",
         "ALTER TABLE sales DROP CONSTRAINT sales_pkey",
-        "BEGIN; SAVEPOINT a; INSERT INTO sales VALUES (2000, '2025-03-03', 1); ROLLBACK TO a; INSERT INTO sales VALUES (2001, '2025-03-04', 1); COMMIT",
+        """BEGIN; SAVEPOINT a; INSERT INTO sales VALUES (2000, '2025-03-03', 1); ROLLBACK TO a;
+        INSERT INTO sales VALUES (2001, '2025-03-04', 1); COMMIT""",
     ],
 )
 def test_an_incremental_backup_holds_every_change(shop, change):
@@ -99,7 +101,9 @@ def test_an_incremental_backup_holds_every_change(shop, change):
     assert restored(shop) == database_of(shop.url)
 
 
-@pytest.mark.parametrize("change", ["VACUUM FULL sales", "CLUSTER sales USING sales_pkey", "VACUUM FREEZE sales", "ANALYZE sales"])
+@pytest.mark.parametrize(
+    "change", ["VACUUM FULL sales", "CLUSTER sales USING sales_pkey", "VACUUM FREEZE sales", "ANALYZE sales"]
+)
 def test_rewriting_a_table_without_changing_it_writes_no_chunk(shop, change):
     """Rows that lie elsewhere and are the same have the same digest."""
     shop.sql(change)
@@ -108,7 +112,7 @@ def test_rewriting_a_table_without_changing_it_writes_no_chunk(shop, change):
 
 def test_an_update_that_moves_a_row_to_another_day_costs_both_months(shop):
     """The month it left and the month it came to are written, and nothing else."""
-    shop.sql("UPDATE sales SET day = '2025-07-01' WHERE day = '2025-03-03' AND id = (SELECT min(id) FROM sales WHERE day = '2025-03-03')")
+    shop.sql("UPDATE sales SET day = '2025-07-01' WHERE id = (SELECT min(id) FROM sales WHERE day = '2025-03-03')")
     assert new_chunks(shop) == {"sales": 2, "notes": 0}
 
 
@@ -119,7 +123,8 @@ def test_an_update_that_moves_a_row_to_another_day_costs_both_months(shop):
         "ALTER TABLE parted DETACH PARTITION parted_2",
         "DROP TABLE parted_2",
         "TRUNCATE parted_1",
-        "ALTER TABLE parted DETACH PARTITION parted_2; UPDATE parted_2 SET day = '2025-02-02'; ALTER TABLE parted ATTACH PARTITION parted_2 FOR VALUES IN (2)",
+        """ALTER TABLE parted DETACH PARTITION parted_2; UPDATE parted_2 SET day = '2025-02-02';
+        ALTER TABLE parted ATTACH PARTITION parted_2 FOR VALUES IN (2)""",
     ],
 )
 def test_partitions_that_come_and_go_are_seen(deployment, change):
@@ -133,7 +138,7 @@ def test_partitions_that_come_and_go_are_seen(deployment, change):
 
 @pytest.mark.parametrize("full", [True, False])
 def test_a_lost_chunk_is_written_anew(shop, full):
-    """A full backup and an incremental one both notice that an object is gone and write it again; older backups are whole then."""
+    """A full backup and an incremental one both notice that an object is gone, and heal the older backup."""
     chunks = [name for name in shop.objects("chunks/") if "sales" in name]
     shop.workspace.store().delete(chunks[0])
     assert shop.faults()
@@ -179,7 +184,10 @@ def test_a_configured_name_that_does_not_exist_stops_before_anything_is_written(
     everything = sorted((path, path.read_bytes()) for path in (shop.folder / "repository").rglob("*") if path.is_file())
     with pytest.raises(ConfigurationError):
         shop.back_up()
-    assert sorted((path, path.read_bytes()) for path in (shop.folder / "repository").rglob("*") if path.is_file()) == everything
+    assert (
+        sorted((path, path.read_bytes()) for path in (shop.folder / "repository").rglob("*") if path.is_file())
+        == everything
+    )
 
 
 def test_a_table_that_nobody_protects_cannot_be_asked_for(shop):
@@ -237,12 +245,14 @@ def test_a_backup_of_some_tables_leaves_the_others_alone(shop):
 
 
 def test_a_policy_that_hides_rows_stops_the_backup_by_the_tables_name(shop, postgres_server):
-    """A role that row-level security applies to would see fewer rows: no backup is published, and the table is named."""
+    """A role that row-level security applies to would see fewer rows, so no backup is published."""
     shop.sql(
-        "DROP ROLE IF EXISTS watched; CREATE ROLE watched LOGIN PASSWORD 'watched-word'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO watched;"
+        "CREATE ROLE watched LOGIN PASSWORD 'watched-word'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO watched;"
         "ALTER TABLE sales ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON sales USING (id < 10)"
     )
-    watched = Deployment(postgres_server.url(shop.url.rpartition("/")[2], user="watched", password="watched-word"), shop.folder)
+    watched = Deployment(
+        postgres_server.url(shop.url.rpartition("/")[2], user="watched", password="watched-word"), shop.folder
+    )
     with pytest.raises(SourceError, match='row-level security policy for table "sales"'):
         watched.back_up()
     assert len(shop.backups()) == 1

@@ -1,7 +1,8 @@
-"""A child process that runs one operation and can be killed at any moment, as `python -m tests.engine.operations.victim`.
+"""A child process that runs one operation and can be killed at any moment.
 
-It says `ready` when everything is imported, begins when it is told to, and says `start`, `advance`, ... as its operation goes on. With
-MOI_KILL_AT (a number) it kills itself before that change of a file below the repository, counted from the beginning of the operation.
+It says `ready` when everything is imported, begins when it is told to, and says `start`, `advance` and so on as its
+operation goes on. With `kill_at` it kills itself before that change of a file below the repository, counted from the
+beginning of the operation.
 """
 
 from __future__ import annotations
@@ -24,12 +25,24 @@ LIMIT_SECONDS = 60
 _CHANGES = ("os.rename", "os.link", "os.remove", "os.mkdir", "os.utime", "os.chmod")
 
 
+def say(word: str) -> None:
+    """Tell the parent."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 class Victim:
     """The parent's side."""
 
     def __init__(self, deployment: Deployment, operation: str, *, target: str | None = None, kill_at: int = 0) -> None:
         self._target = target or deployment.url
-        order = {"url": deployment.url, "folder": str(deployment.folder), "operation": operation, "target": self._target, "kill_at": kill_at}
+        order = {
+            "url": deployment.url,
+            "folder": str(deployment.folder),
+            "operation": operation,
+            "target": self._target,
+            "kill_at": kill_at,
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.engine.operations.victim", json.dumps(order)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=Path(__file__).parents[3],
@@ -63,7 +76,8 @@ class Victim:
 
     def wait_for_its_sessions(self) -> None:
         """Wait until the server has noticed that the client is gone and has rolled back."""
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        query = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                   AND pid <> pg_backend_pid() AND backend_type = 'client backend'"""
         deadline = time.monotonic() + LIMIT_SECONDS
         with psycopg.connect(self._target, autocommit=True) as conn:
             while conn.execute(query).fetchone() != (0,):
@@ -73,7 +87,9 @@ class Victim:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -84,19 +100,19 @@ class _Saying:
     """A listener that says what it hears to the parent."""
 
     def step(self, text: str) -> None:
-        print("step", flush=True)
+        say("step")
 
     def start(self, task: str, *, total: int, unit: str = "rows") -> None:
-        print("start", flush=True)
+        say("start")
 
     def advance(self, task: str, amount: int) -> None:
-        print("advance", flush=True)
+        say("advance")
 
     def finish(self, task: str, note: str = "") -> None:
-        print("finish", flush=True)
+        say("finish")
 
     def warn(self, text: str) -> None:
-        print("warn", flush=True)
+        say("warn")
 
 
 class _Counter:
@@ -106,7 +122,9 @@ class _Counter:
         self._folder, self._kill_at, self.count = folder, kill_at, 0
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        writes = (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        )
         if (writes or event in _CHANGES) and str(arguments[0]).startswith(self._folder):
             self.count += 1
             if self.count == self._kill_at:
@@ -121,26 +139,28 @@ def _run(deployment: Deployment, operation: str, target: str) -> None:
     if operation == "backup":
         take_backup(deployment.workspace, BackupRequest(), progress=_Saying())
         return
-    place: dict[str, Any] = {} if operation == "restore_new" else {"in_place": True, "on_conflict": "replace", "reason": "a test"}
+    place: dict[str, Any] = (
+        {} if operation == "restore_new" else {"in_place": True, "on_conflict": "replace", "reason": "a test"}
+    )
     result = restore(deployment.workspace, target, RestoreRequest(backup="latest", **place), progress=_Saying())
     assert result.complete, result
 
 
 def main() -> None:
     """The child's side."""
-    import adbc_driver_postgresql.dbapi  # noqa: F401 - loaded before the operation begins, so that a kill falls into the operation
+    import adbc_driver_postgresql.dbapi  # noqa: F401 - loaded now, so that a kill falls into the operation
     import pyarrow.compute
     import pyarrow.parquet  # noqa: F401 - as above
 
     order = json.loads(sys.argv[1])
     deployment = Deployment(order["url"], Path(order["folder"]))
     counter = _Counter(str(deployment.folder / "repository"), kill_at=order["kill_at"])
-    print("ready", flush=True)
+    say("ready")
     sys.stdin.readline()
     sys.addaudithook(counter)
     _run(deployment, order["operation"], order["target"])
-    print(f"changes {counter.count}", flush=True)
-    print("done", flush=True)
+    say(f"changes {counter.count}")
+    say("done")
 
 
 if __name__ == "__main__":

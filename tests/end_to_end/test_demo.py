@@ -1,0 +1,82 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+class Shell:
+    """Runs `python -m demo …` with a state folder of its own."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+
+    def demo(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MOI_", "DAGSTER_"))}
+        return subprocess.run(
+            [sys.executable, "-m", "demo", *arguments],
+            cwd=CHECKOUT,
+            env={**inherited, "MOI_STATE": str(self.state), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+
+
+@pytest.fixture
+def shell() -> Iterator[Shell]:
+    folder = Path(tempfile.mkdtemp(prefix="moi-demo-"))
+    folder.chmod(0o755)
+    shell = Shell(folder / "state")
+    yield shell
+    shell.demo("down")
+    shutil.rmtree(folder)
+
+
+@pytest.mark.timeout(600)
+def test_the_demo_keeps_its_promises_twice_and_the_platform_starts_on_its_state(shell: Shell) -> None:
+    """The whole story, once more on the same state, then `up` twice, `down`, and `clean`."""
+    for _ in range(2):
+        told = shell.demo("run", "--rows", "2000")
+        assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-3000:]
+        assert "All promises kept" in told.stdout
+    first, second = shell.demo("up"), shell.demo("up")
+    assert (first.returncode, second.returncode) == (0, 0), first.stdout + first.stderr + second.stdout + second.stderr
+    address = re.findall(r"http://127\.0\.0\.1:\d+", first.stdout)[0]
+    assert address in second.stdout
+    assert "runs already" in second.stdout
+    with urllib.request.urlopen(f"{address}/server_info", timeout=10) as answer:
+        assert json.load(answer)["dagster_version"].startswith("1.13")
+    assert "Stopped" in shell.demo("down").stdout
+    assert "Nothing was running" in shell.demo("down").stdout
+    assert shell.demo("clean").returncode == 2
+    assert (shell.state / "repository" / "repository.json").exists()
+    assert shell.demo("clean", "--yes").returncode == 0
+    assert not shell.state.exists()
+
+
+def test_the_demo_refuses_to_play_with_data_of_your_own(shell: Shell) -> None:
+    """With a source of the user's configured, nothing is started and nothing is written."""
+    told = shell.demo("run", MOI_SOURCE_URL="postgresql://me@db.example.com/marketing")
+    assert told.returncode == 2
+    assert "its own data only" in told.stderr
+    assert not shell.state.exists()
+
+
+def test_a_clean_up_leaves_a_folder_that_is_not_the_demos(shell: Shell) -> None:
+    """Without the demo's marker nothing is removed, whatever lies there."""
+    shell.state.mkdir()
+    (shell.state / "repository").mkdir()
+    assert shell.demo("clean", "--yes").returncode == 2
+    assert (shell.state / "repository").exists()
