@@ -80,6 +80,7 @@ class BucketClient:
             "read_timeout": timedelta(seconds=silence),
             "timeout": timedelta(seconds=20 * silence),
         }
+        self._bucket_exists = False
         self._client = Client(bucket, config=config, client_options=options, retry_config=_retries(retries, patience))
 
     def get(self, key: str) -> bytes:
@@ -90,17 +91,22 @@ class BucketClient:
     def describe(self, key: str) -> Described:
         """Size and time of an object.
 
-        The answer to HEAD has no body, so a refusal is asked about again by GET, which says why.
+        The answer to HEAD has no body, so a refusal is asked about again by GET, which says why; a missing object only
+        until it is known that not the bucket is missing.
         """
-        with _translated():
-            try:
-                meta = obstore.head(self._client, key)
-            except (BaseError, FileNotFoundError) as error:
-                failure = read_failure(error)
-                if failure.code is not None or failure.passing:
-                    raise
-                meta = obstore.get(self._client, key).meta
-        return {"size": meta["size"], "modified": meta["last_modified"].timestamp()}
+        try:
+            with _translated():
+                return _described(obstore.head(self._client, key))
+        except RequestFailed as error:
+            known = error.failure.missing and self._bucket_exists
+            if known or error.failure.code is not None or error.failure.passing:
+                raise
+        try:
+            with _translated():
+                return _described(obstore.get(self._client, key).meta)
+        except RequestFailed as error:
+            self._bucket_exists = error.failure.code == "NoSuchKey"
+            raise
 
     def put(self, key: str, data: bytes) -> None:
         """Write or replace."""
@@ -133,12 +139,16 @@ class BucketClient:
         with _translated():
             for page in obstore.list(self._client, prefix or None, chunk_size=_PAGE):  # pyright: ignore[reportUnknownMemberType]
                 for meta in page:
-                    yield meta["path"], {"size": meta["size"], "modified": meta["last_modified"].timestamp()}
+                    yield meta["path"], _described(meta)
 
     def delete(self, key: str) -> None:
         """Remove."""
         with _translated():
             obstore.delete(self._client, key)
+
+
+def _described(meta: obstore.ObjectMeta) -> Described:
+    return {"size": meta["size"], "modified": meta["last_modified"].timestamp()}
 
 
 def _blocks(answer: obstore.GetResult) -> Iterator[bytes]:

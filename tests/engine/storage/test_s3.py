@@ -206,6 +206,13 @@ class TestRepeating:
             faulty.put("files/one", b"1")
         assert "It is not known" in caught.value.meaning
 
+    def test_that_the_bucket_is_there_is_asked_once(self, faulty, proxy):
+        """HEAD does not tell a missing bucket from a missing object; GET does, and need not be asked each time."""
+        for number in range(3):
+            with pytest.raises(ObjectMissing):
+                faulty.info(f"chunks/{number}")
+        assert [request.method for request in proxy.seen] == ["HEAD", "GET", "HEAD", "HEAD"]
+
 
 class TestUnreached:
     def test_a_server_that_stopped_is_named_in_bounded_time(self, bucket: Bucket, tmp_path: Path):
