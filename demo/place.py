@@ -37,7 +37,7 @@ class Place:
     @property
     def has_own_repository(self) -> bool:
         """Whether the repository is one the user configured, outside of the state folder."""
-        return self.settings.repository.path != self.state / "repository"
+        return self.settings.repository.address != str(self.state / "repository")
 
     def prepare(self) -> EmbeddedServer:
         """Make the state folder ours, start the embedded server, and make its databases."""

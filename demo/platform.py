@@ -54,7 +54,7 @@ def clean(place: Place, *, yes: bool) -> None:
     place.remove()
     say(f"Removed the state in {place.state}.")
     if place.has_own_repository:
-        say(f"Your repository {place.settings.repository.path} was left as it is.")
+        say(f"Your repository {place.settings.repository.address} was left as it is.")
 
 
 def _ask(place: Place) -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
-from urllib.parse import unquote
 
-from moi_backup.errors import ConfigurationError
+from moi_backup.errors import ConfigurationError, UsageError
 from moi_backup.model.configuration import Configuration, default_configuration
 from moi_backup.model.configuration_document import parse_configuration
 from moi_backup.model.connection_url import check_connection_url, named_variable, shown
+from moi_backup.storage.address import Bucket, parse_address, plain_path
+from moi_backup.storage.s3_access import S3Access, read_access
 
 VARIABLES = ("MOI_SOURCE_URL", "MOI_REPOSITORY", "MOI_CONFIG", "MOI_STATE")
 LATER_VARIABLES = {
@@ -27,7 +28,6 @@ LATER_VARIABLES = {
 DEFAULT_FILE = "moi.toml"
 EMBEDDED_DATABASE = "moi"
 ROOT_STATE = Path("/var/lib/moi-backup")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _REMEDY = "docs/configuration.md lists the environment variables."
 
 
@@ -80,14 +80,31 @@ class FolderSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositorySetting:
+    """Where the repository is, as an absolute path or `s3://bucket/prefix`, and where the choice comes from."""
+
+    address: str
+    origin: str
+
+    @property
+    def path(self) -> Path:
+        """The folder; raises UsageError when the repository is in a bucket."""
+        place = parse_address(self.address, setting=self.origin)
+        if isinstance(place, Bucket):
+            raise UsageError(f"The repository {place} is in a bucket, and this needs a folder of this machine.")
+        return place
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a process is told from outside; `configuration` is what `moi.toml` says, or its defaults."""
 
     configuration: Configuration
     source: DatabaseSetting
     restore_target: DatabaseSetting
-    repository: FolderSetting
+    repository: RepositorySetting
     state: FolderSetting
+    buckets: S3Access
 
 
 def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) -> Settings:
@@ -104,6 +121,7 @@ def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) 
         restore_target=_restore_target(environ, configuration, source=source),
         repository=_repository(environ, configuration, cwd=cwd, state=state.path),
         state=state,
+        buckets=read_access(environ),
     )
 
 
@@ -115,7 +133,7 @@ def read_configuration(environ: Mapping[str, str], *, cwd: Path) -> Configuratio
     _check_variables(environ)
     name = environ.get("MOI_CONFIG", DEFAULT_FILE)
     try:
-        text = (cwd / _path("MOI_CONFIG", name)).read_text("utf-8-sig")
+        text = (cwd / plain_path(name, setting="MOI_CONFIG")).read_text("utf-8-sig")
     except FileNotFoundError as error:
         if "MOI_CONFIG" in environ:
             raise ConfigurationError(f"MOI_CONFIG names {name}, and there is no such file.", remedy=_REMEDY) from error
@@ -154,7 +172,7 @@ def _check_variables(environ: Mapping[str, str]) -> None:
 
 def _state(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) -> FolderSetting:
     if "MOI_STATE" in environ:
-        return FolderSetting(cwd / _path("MOI_STATE", environ["MOI_STATE"]), "environment MOI_STATE")
+        return FolderSetting(cwd / plain_path(environ["MOI_STATE"], setting="MOI_STATE"), "environment MOI_STATE")
     # Root runs the embedded server as an unprivileged user, who could not enter root's home.
     path = _root_state(cwd) if effective_uid == 0 else cwd / ".moi"
     return FolderSetting(path, "default")
@@ -166,44 +184,23 @@ def _root_state(cwd: Path) -> Path:
     return ROOT_STATE / f"{name}-{blake2b(os.fsencode(folder), digest_size=4).hexdigest()}"
 
 
-def _repository(environ: Mapping[str, str], configuration: Configuration, *, cwd: Path, state: Path) -> FolderSetting:
+def _repository(
+    environ: Mapping[str, str], configuration: Configuration, *, cwd: Path, state: Path
+) -> RepositorySetting:
     if "MOI_REPOSITORY" in environ:
-        path = _repository_path("MOI_REPOSITORY", environ["MOI_REPOSITORY"])
-        return FolderSetting(cwd / path, "environment MOI_REPOSITORY")
+        place = parse_address(environ["MOI_REPOSITORY"], setting="MOI_REPOSITORY")
+        return RepositorySetting(_absolute(place, cwd), "environment MOI_REPOSITORY")
     address = configuration.repository.address
     if address is None:
-        return FolderSetting(state / "repository", "default")
+        return RepositorySetting(str(state / "repository"), "default")
     origin = configuration.origin("repository.address")
     folder = (cwd / (configuration.file or "")).parent
-    return FolderSetting(folder / _repository_path(f"{origin}: repository.address", address), origin)
+    place = parse_address(address, setting=f"{origin}: repository.address")
+    return RepositorySetting(_absolute(place, folder), origin)
 
 
-def _repository_path(setting: str, address: str) -> Path:
-    """The local folder of a repository's address; addresses of remote stores are refused by their scheme."""
-    scheme = _SCHEME.match(address)
-    if scheme is None:
-        return _path(setting, address)
-    if scheme.group(1).lower() != "file":
-        raise ConfigurationError(
-            f"{setting} begins with {scheme.group()}, and repositories of that kind are not in this release.",
-            meaning="A repository is a folder on a file system of this machine.",
-            remedy="Give a folder's path, or file:///path. A folder with a colon in its name is written ./name:more.",
-        )
-    host, slash, path = address[scheme.end() :].removeprefix("//").partition("/")
-    if not address[scheme.end() :].startswith("//") or host not in ("", "localhost") or not slash:
-        raise ConfigurationError(
-            f"{setting} is {address}, which names no folder of this machine.",
-            remedy="Write file:///path with three slashes, or the path alone.",
-        )
-    return Path("/" + unquote(path))
-
-
-def _path(setting: str, text: str) -> Path:
-    if text.startswith("~"):
-        raise ConfigurationError(
-            f"{setting} begins with ~, which only a shell replaces.", remedy="Write the whole path of the folder."
-        )
-    return Path(text)
+def _absolute(place: Path | Bucket, folder: Path) -> str:
+    return str(place) if isinstance(place, Bucket) else str(folder / place)
 
 
 def _source(environ: Mapping[str, str], configuration: Configuration) -> DatabaseSetting:

@@ -11,7 +11,7 @@ from moi_backup.cli.commands import Command
 from moi_backup.cli.invocation import Invocation
 
 if TYPE_CHECKING:
-    from moi_backup.operations.status import Status
+    from moi_backup.operations.status import RepositoryFacts, Status
 
 _ANSWERS = {"ok": "Protected", "warning": "Warning", "critical": "Critical"}
 
@@ -43,14 +43,19 @@ def _answer(status: Status) -> str:
     return f"{_ANSWERS[status.level]}: the newest complete backup is {age} old ({held})."
 
 
+def _disk(repository: RepositoryFacts) -> str:
+    free, total = repository.disk_free, repository.disk_total
+    if free is None or total is None:
+        return "none: the repository is in a bucket"
+    return f"{wording.size(free)} free of {wording.size(total)} ({1 - free / total:.0%} used)"
+
+
 def _facts(status: Status, *, timezone: str) -> list[tuple[str, str]]:
     repository, source = status.repository, status.source
-    used = 1 - repository.disk_free / repository.disk_total
-    disk = f"{wording.size(repository.disk_free)} free of {wording.size(repository.disk_total)} ({used:.0%} used)"
     facts = [
         ("repository", f"{repository.address} ({repository.id})"),
         ("holds", f"{wording.size(repository.bytes)} in {wording.counted(repository.objects, 'object')}"),
-        ("disk", disk),
+        ("disk", _disk(repository)),
         ("backups", f"{status.backups}, {status.complete_backups} of them complete; oldest {status.oldest or 'none'}"),
     ]
     if status.newest is not None:

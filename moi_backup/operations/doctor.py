@@ -17,10 +17,13 @@ from moi_backup.operations.examine_database import examine_database
 from moi_backup.operations.examined import Examined
 from moi_backup.operations.workspace import Workspace
 from moi_backup.storage.local import LocalStore
+from moi_backup.storage.store import Store
 
 OLDEST_PYTHON = (3, 11)
 FREE_SHARE = 0.10
 CLOCK_SECONDS = 60.0
+_PROBE = "leases/doctor/probe"
+_UNCONDITIONAL = "the store ignores conditional writes (If-None-Match), so two writers could overwrite each other"
 
 
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,11 +92,37 @@ def _repository(workspace: Workspace, *, entropy: Callable[[int], bytes]) -> Ite
         if chain.unkept:
             remedy = "Make the state folder writable, or a cut-off chain could not be noticed."
             yield Examined(name="state", level="warn", text=chain.unkept, remedy=remedy)
-    yield from _writable(workspace.store(), now=workspace.clock.now(), entropy=entropy)
-    yield _space(workspace)
+    yield from _place(workspace, entropy=entropy)
 
 
-def _writable(store: LocalStore, *, now: datetime, entropy: Callable[[int], bytes]) -> Iterator[Examined]:
+def _place(workspace: Workspace, *, entropy: Callable[[int], bytes]) -> Iterator[Examined]:
+    store, now = workspace.store(), workspace.clock.now()
+    if isinstance(store, LocalStore):
+        yield from _folder_writable(store, now=now, entropy=entropy)
+        yield _space(workspace)
+    else:
+        yield from _bucket_writable(store, now=now)
+
+
+def _bucket_writable(store: Store, *, now: datetime) -> Iterator[Examined]:
+    """Write one small object, always the same: these credentials need not be allowed to delete it."""
+    try:
+        store.put(_PROBE, b"moi-backup doctor")
+        conditional = not store.create(_PROBE, b"another")
+        written = datetime.fromtimestamp(store.info(_PROBE).modified, UTC)
+    except MoiError as error:
+        yield Examined.of_error("repository writable", error)
+        return
+    if not conditional:
+        yield Examined(
+            name="repository writable", level="fail", text=_UNCONDITIONAL, remedy="Use a store that has them."
+        )
+        return
+    yield Examined(name="repository writable", level="ok", text="objects can be written, conditionally too, and read")
+    yield clock_check("repository clock", (written - now).total_seconds())
+
+
+def _folder_writable(store: LocalStore, *, now: datetime, entropy: Callable[[int], bytes]) -> Iterator[Examined]:
     """Write and link a temporary file where the repository does; its time is the store's clock."""
     name = f"doctor-{entropy(8).hex()}"
     remedy = "Run as the user who owns the repository, on a file system that is writable and knows hard links."

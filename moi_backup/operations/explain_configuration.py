@@ -48,7 +48,7 @@ def explanation_lines(explained: Iterable[ExplainedSetting]) -> list[str]:
 def _explain_places(settings: Settings) -> Iterator[ExplainedSetting]:
     configuration = settings.configuration
     yield ExplainedSetting("state", str(settings.state.path), settings.state.origin)
-    yield ExplainedSetting("repository.address", str(settings.repository.path), settings.repository.origin)
+    yield ExplainedSetting("repository.address", settings.repository.address, settings.repository.origin)
     target = settings.restore_target
     yield ExplainedSetting("restore.url", target.shown, target.origin)
     yield _plain(configuration, "restore", "schema", configuration.restore.schema)

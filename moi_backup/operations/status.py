@@ -37,14 +37,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepositoryFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The place of the backups; sizes in bytes."""
+    """The place of the backups; sizes in bytes. A bucket has no disk: null."""
 
     address: str
     id: str
     objects: int
     bytes: int
-    disk_free: int
-    disk_total: int
+    disk_free: int | None
+    disk_total: int | None
     damaged_chunks: int
     damaged_in_newest: int
 
@@ -164,14 +164,15 @@ def _read_backups(repository: Repository) -> _Backups:
 def _repository_facts(workspace: Workspace, repository: Repository, newest: BackupManifest | None) -> RepositoryFacts:
     sizes = [info.size for info in repository.store.list("")]
     damaged = damaged_chunks(repository.store)
-    disk = shutil.disk_usage(workspace.settings.repository.path)
+    in_bucket = repository.store.free_bytes() is None
+    disk = None if in_bucket else shutil.disk_usage(workspace.settings.repository.path)
     return RepositoryFacts(
         address=repository.store.address,
         id=repository.id,
         objects=len(sizes),
         bytes=sum(sizes),
-        disk_free=disk.free,
-        disk_total=disk.total,
+        disk_free=disk and disk.free,
+        disk_total=disk and disk.total,
         damaged_chunks=len(damaged),
         damaged_in_newest=_needed(repository, newest, damaged),
     )
@@ -196,6 +197,8 @@ def _judge_repository(facts: RepositoryFacts) -> Iterator[Finding]:
     elif facts.damaged_chunks:
         message = f"Older backups need stored chunks that are damaged: {facts.damaged_chunks}. See moi-backup verify."
         yield Finding(level="warning", component="integrity", message=message)
+    if facts.disk_free is None or facts.disk_total is None:
+        return
     used = 1 - facts.disk_free / facts.disk_total
     if used > FULL_DISK:
         message = f"The disk of {facts.address} is {used:.0%} full."

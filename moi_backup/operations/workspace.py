@@ -17,7 +17,8 @@ from moi_backup.repository.identity import own_identity
 from moi_backup.repository.leases import Lease, acquire
 from moi_backup.repository.repository import Repository, open_repository
 from moi_backup.settings import EMBEDDED_DATABASE, DatabaseSetting, Settings
-from moi_backup.storage.local import LocalStore
+from moi_backup.storage.opening import open_store
+from moi_backup.storage.store import Store
 
 WRITER = "writer"
 
@@ -46,9 +47,10 @@ class Workspace:
         """A configured database's URL; raises SourceError when it is the embedded server and that does not run."""
         return setting.url or self._embedded_url()
 
-    def store(self) -> LocalStore:
-        """The place of the repository."""
-        return LocalStore(self.settings.repository.path)
+    def store(self) -> Store:
+        """The place of the repository; temporary files for a bucket go below the state folder."""
+        settings = self.settings
+        return open_store(settings.repository.address, scratch=settings.state.path / "scratch", access=settings.buckets)
 
     def open(self) -> Repository:
         """The repository; raises NoRepository."""

@@ -209,7 +209,8 @@ def _try_create(
     if not store.create(layout.lease_name(name, epoch), documents.encode_document(document)):
         return None
     if _highest_epoch(store, name) > epoch:  # others took and cleared this epoch since it was read
-        store.delete(layout.lease_name(name, epoch))
+        with suppress(StorageError):  # as a lower epoch it does no harm
+            store.delete(layout.lease_name(name, epoch))
         return None
     _delete_older(store, name, epoch)
     return Lease(store, name, document, clock=clock, renewed=renewed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from moi_backup.errors import NoRepository
+from contextlib import suppress
+
+from moi_backup.errors import NoRepository, StorageError
 from moi_backup.storage.store import Store
 
 MARKS = "marks/"
@@ -19,7 +21,8 @@ def unmark_damaged(store: Store, *, stored: str) -> None:
 
     Without the permission to delete, the mark stays and the chunk is written again next time.
     """
-    store.delete(DAMAGED + stored)
+    with suppress(StorageError):
+        store.delete(DAMAGED + stored)
 
 
 def damaged_chunks(store: Store) -> frozenset[str]:

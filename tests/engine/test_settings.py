@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from moi_backup.errors import ConfigurationError
+from moi_backup.errors import ConfigurationError, UsageError
 from moi_backup.model.configuration import default_configuration
 from moi_backup.settings import LATER_VARIABLES, VARIABLES, Settings, read_configuration, read_settings
 
@@ -146,9 +146,9 @@ class TestRefusals:
         """Only names that begin with MOI_ are settings."""
         assert read(tmp_path, MOIST="", XMOI_A="1", PATH="").source.embedded
 
-    @pytest.mark.parametrize("address", ["s3://bucket/moi", "S3:bucket", "gs://b", "sftp://h/p", "https://h/p"])
-    def test_a_repository_in_a_remote_store_is_refused_by_its_scheme(self, tmp_path: Path, address: str):
-        """Nothing is ever written into a folder named `s3:`."""
+    @pytest.mark.parametrize("address", ["gs://bucket/moi", "GS:b", "az://b", "sftp://h/p", "https://h/p"])
+    def test_a_repository_in_another_remote_store_is_refused_by_its_scheme(self, tmp_path: Path, address: str):
+        """Nothing is ever written into a folder named `gs:`."""
         for toml, environ in ((f'[repository]\naddress = "{address}"', {}), (None, {"MOI_REPOSITORY": address})):
             message = refusal(tmp_path, toml, **environ)
             assert f"begins with {address.partition(':')[0]}:" in message
@@ -166,6 +166,23 @@ class TestRefusals:
     def test_a_repository_is_a_path_or_a_file_address(self, tmp_path: Path, address: str, path: str):
         """Both name the same folder; percent-encoding counts in addresses only."""
         assert read(tmp_path, MOI_REPOSITORY=address).repository.path == Path(path)
+
+    @pytest.mark.parametrize("address", ["s3://lake/moi", "S3://lake/moi/"])
+    def test_a_repository_may_be_in_a_bucket(self, tmp_path: Path, address: str):
+        """It is no path, is relative to nothing, and its credentials come from the AWS variables and are not shown."""
+        for toml, environ in ((f'[repository]\naddress = "{address}"', {}), (None, {"MOI_REPOSITORY": address})):
+            settings = read(tmp_path, toml=toml, AWS_ACCESS_KEY_ID="KEY", AWS_SECRET_ACCESS_KEY=SECRET, **environ)
+            assert settings.repository.address == "s3://lake/moi"
+            assert settings.buckets.secret_key == SECRET
+            assert SECRET not in repr(settings)
+            with pytest.raises(UsageError, match="in a bucket"):
+                _ = settings.repository.path
+
+    def test_an_address_that_names_no_bucket_is_refused(self, tmp_path: Path):
+        """A key in it is not repeated."""
+        message = refusal(tmp_path, MOI_REPOSITORY=f"s3://KEY:{SECRET}@lake/moi")
+        assert "names no bucket" in message
+        assert SECRET not in message
 
     def test_a_folder_with_a_colon_is_written_as_a_path(self, tmp_path: Path):
         """`./` tells a folder's name from a scheme."""
