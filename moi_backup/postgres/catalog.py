@@ -102,7 +102,7 @@ def read_tables(conn: Connection, names: Sequence[TableName] | None, *, schema: 
 
 
 def total_size(conn: Connection, tables: Iterable[CatalogTable]) -> int:
-    """Bytes of the tables with their partitions, indexes and TOAST. It waits for whoever locks one of them exclusively."""
+    """Bytes of the tables with their partitions, indexes and TOAST; waits for whoever locks one exclusively."""
     oids = ", ".join(str(leaf.oid) for table in tables for leaf in table.leaves)
     if not oids:
         return 0
