@@ -5,8 +5,7 @@ goes back the same way; an infinite timestamp wraps below 4713 BC; json and uuid
 """
 
 # pyarrow's stubs leave the types of arrays unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -70,7 +69,8 @@ def canonical_dates(array: Any) -> Any:
 
 def for_driver(table: pa.Table) -> pa.Table:
     """Canonical rows as the driver takes them: infinite dates wrapped again."""
-    for index, field in enumerate(table.schema):
+    schema: Any = table.schema
+    for index, field in enumerate(schema):
         if pa.types.is_date32(field.type):
             replaced = _mapped_dates(table.column(index), _BACK)
             table = table.set_column(index, field, replaced)

@@ -5,21 +5,20 @@ one preparation. Arrow arrays come in the canonical types of `moi_backup.lake.ar
 """
 
 # pyarrow's stubs leave the types of arrays unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 from blake3 import blake3
 
-from moi_backup.lake.untyped import pc
+from moi_backup.lake.untyped import arrow, pc
 from moi_backup.model.table import Column
 
 COLUMN_DIGEST_BYTES = 16
@@ -122,11 +121,10 @@ def _column_digest(validity: np.ndarray[Any, Any] | None, values: _Values, start
     return hasher.digest(length=COLUMN_DIGEST_BYTES)
 
 
-def _contiguous(column: pa.ChunkedArray) -> Any:
+def _contiguous(column: Any) -> Any:
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    array = cast("Any", array)
     if isinstance(array, pa.ChunkedArray):  # an empty column combines to no chunk at all
-        array = pa.array([], type=column.type)
+        array = arrow.array([], type=column.type)
     return array.storage if isinstance(array.type, pa.BaseExtensionType) else array
 
 
@@ -177,8 +175,8 @@ def _zeroed(array: Any) -> Any:
     width = array.type.bit_width // 8
     raw = np.frombuffer(array.buffers()[1], dtype=np.uint8)[array.offset * width : (array.offset + len(array)) * width]
     cleared = raw.reshape(len(array), width) * array.is_valid().to_numpy(zero_copy_only=False)[:, None]
-    kind = pa.binary(width)
-    return pa.FixedSizeBinaryArray.from_buffers(kind, len(array), [None, pa.py_buffer(cleared.tobytes())])
+    kind = arrow.binary(width)
+    return arrow.FixedSizeBinaryArray.from_buffers(kind, len(array), [None, pa.py_buffer(cleared.tobytes())])
 
 
 def _packed(bits: np.ndarray[Any, Any]) -> bytes:

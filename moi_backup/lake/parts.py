@@ -4,8 +4,7 @@ The cut depends on the content, so a row inserted in the middle changes one part
 """
 
 # pyarrow's stubs leave the types of arrays unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -83,7 +82,7 @@ def _key_bytes(column: Any) -> list[bytes]:
         return [b"\x00" if v is None else b"\x01" + len(v).to_bytes(4, "little") + v for v in values]
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
-    width = pa.binary(column.type.bit_width // 8)
+    width = arrow.binary(column.type.bit_width // 8)
     values = [value for chunk in column.chunks for value in chunk.view(width).to_pylist()]
     return [b"\x00" if v is None else b"\x01" + v for v in values]
 

@@ -5,13 +5,13 @@ ADBC 1.13).
 """
 
 # The driver has no stubs, and its cursors are partly untyped.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportMissingTypeStubs=false
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
@@ -60,7 +60,7 @@ class ArrowSession:
         """Run one statement and fetch its (few) rows."""
         with self._translated("The database refused a query"), self._connection.cursor() as cursor:
             cursor.execute(sql)
-            return cursor.fetchall()
+            return cast("list[tuple[Any, ...]]", cursor.fetchall())
 
     def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
         """Stream the rows of one query; the statement ends when the iterator is exhausted or closed."""
