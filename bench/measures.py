@@ -199,7 +199,7 @@ def _read(place: Place, table: ProtectedTable) -> None:
     with connect(place.url) as conn, ArrowSession(place.url) as session:
         begin(conn, lock_timeout_ms=10_000)
         scan = scan_days(conn, TABLE, only=False, day=table.day)
-        session.script(f"SET work_mem = '{WORK_MEM}'")
+        session.script(f"SET work_mem = '{WORK_MEM}'; SET jit = off")
         batches = row_batches(session, table.source, select_rows(table.source, None))
         stream = DayStream(batches, layout_of(table.source))
         for span in plan_spans({label: seen.rows for label, seen in scan.items()}):
@@ -211,7 +211,7 @@ def _read(place: Place, table: ProtectedTable) -> None:
 
 def _copy(place: Place, statement: str) -> None:
     with psycopg.connect(place.url, autocommit=True) as connection:
-        connection.execute(f"SET work_mem = '{WORK_MEM}'".encode())
+        connection.execute(f"SET work_mem = '{WORK_MEM}'; SET jit = off".encode())
         if "STDOUT" not in statement:
             connection.execute(statement.encode())
             return
