@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from moi_backup.lake.day_stream import DayStream, Layout, Part
 from moi_backup.lake.digest import chunk_digest
-from moi_backup.lake.parquet import ENCODING, ChunkWriter, Encodings
+from moi_backup.lake.parquet import ENCODING, ChunkWriter
 from moi_backup.lake.parts import MAXIMUM_WEIGHT
 from moi_backup.model.span import Span
 from moi_backup.model.table import Chunk, ChunkDay
@@ -22,9 +22,9 @@ from moi_backup.model.table import Chunk, ChunkDay
 class Assembled:
     """A chunk whose digest is known and whose bytes are written on demand."""
 
-    def __init__(self, *, span: str, layout: Layout, scratch: Path, encodings: Encodings) -> None:
+    def __init__(self, *, span: str, layout: Layout, scratch: Path) -> None:
         self.span, self.days, self.weight = span, list[ChunkDay](), 0
-        self._layout, self._path, self._encodings = layout, scratch, encodings
+        self._layout, self._path = layout, scratch
         self._rows: list[pa.Table] = []
         self._held = 0
         self._writer: ChunkWriter | None = None
@@ -38,10 +38,10 @@ class Assembled:
         """Append the rows of one day (or of one part of it)."""
         self.days.append(part.day)
         self.weight += part.weight
+        if self._rows and self._held + part.weight > MAXIMUM_WEIGHT:
+            self._spill()
         self._held += part.weight
         self._rows.append(part.rows)
-        if self._held > MAXIMUM_WEIGHT and len(self._rows) > 1:
-            self._spill()
 
     def write(self) -> Path:
         """The finished file, in the scratch folder."""
@@ -69,9 +69,7 @@ class Assembled:
 
     def _spill(self) -> ChunkWriter:
         if self._writer is None:
-            self._writer = ChunkWriter(
-                self._path, columns=self._layout.columns, encodings=self._encodings, day_column=self._layout.day_column
-            )
+            self._writer = ChunkWriter(self._path, columns=self._layout.columns, day_column=self._layout.day_column)
         if self._rows:
             self._writer.write(pa.concat_tables(self._rows))
         self._rows, self._held = [], 0
@@ -84,7 +82,6 @@ def assemble(
     *,
     layout: Layout,
     scratch: Iterator[Path],
-    encodings: Encodings,
 ) -> Iterator[Assembled]:
     """Chunks of `spans` from a stream of exactly their rows, ordered by day and `layout.order_by`.
 
@@ -92,12 +89,12 @@ def assemble(
     """
     stream = DayStream(batches, layout)
     for span in spans:
-        chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch), encodings=encodings)
+        chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch))
         for label, count in span.days:
             for part in stream.parts(label, count):
                 if not span.is_shared and chunk.days:
                     yield chunk
-                    chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch), encodings=encodings)
+                    chunk = Assembled(span=span.name, layout=layout, scratch=next(scratch))
                 chunk.add(part)
         yield chunk
     stream.expect_end()

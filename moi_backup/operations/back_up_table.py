@@ -17,7 +17,7 @@ from typing import NamedTuple
 from moi_backup.lake.arrow_types import Unrepresentable
 from moi_backup.lake.assemble import Assembled, assemble
 from moi_backup.lake.digest import day_digest, table_digest
-from moi_backup.lake.parquet import ENCODING, Encodings
+from moi_backup.lake.parquet import ENCODING
 from moi_backup.model.backup import TableEntry
 from moi_backup.model.day import DayRange, order_of
 from moi_backup.model.span import Span, plan_spans
@@ -94,7 +94,7 @@ class TableBackup:
         if days is not None:
             scan = {label: seen for label, seen in scan.items() if label in days}
         spans = plan_spans({label: seen.rows for label, seen in scan.items()})
-        table = table if base is None else table.with_text(_text_columns(base.manifest))
+        table = table if base is None else table.with_text(_text_columns(base.manifest, table))
         while True:
             usable = base if base is not None and _comparable(base.manifest, table) else None
             try:
@@ -150,12 +150,15 @@ class TableBackup:
         return chunks if all(self._reusable(table, chunk) for chunk in chunks) else ()
 
     def _store(self, table: ProtectedTable, assembled: Assembled, base: BaseTable | None, month: str) -> _Stored:
-        digest = assembled.digest
         for known in base.chunks(month) if base else ():
-            if (known.span, known.digest) == (assembled.span, digest) and self._reusable(table, known):
+            # By its days and not by the chunk's digest, which leaves generated columns out.
+            same = (known.span, known.days) == (assembled.span, tuple(assembled.days))
+            if same and self._reusable(table, known):
                 assembled.discard()
                 return _Stored(month, known, is_new=False)
-        stored = self.repository.store_chunk(table.name, span=assembled.span, digest=digest, file=assembled.write())
+        stored = self.repository.store_chunk(
+            table.name, span=assembled.span, digest=assembled.digest, file=assembled.write()
+        )
         if stored.created is not None:
             self.created.append(stored.created)
         if stored.digest in self.damaged:  # the same bytes under the same name: older backups are healed too
@@ -174,12 +177,11 @@ class TableBackup:
     ) -> Generator[Assembled | None, None, None]:
         """Assembled chunks of all reads; None after the last chunk of each span."""
         layout = layout_of(source)
-        encodings = Encodings(source.columns)
         scratch = (self.scratch / f"{source.table.name.encode().hex()[:16]}-{number}" for number in itertools.count())
         for read in reads:
             sql = select_rows(source, None if everything else read.runs)
             batches = row_batches(self.session, source, sql)
-            chunks = assemble(batches, read.spans, layout=layout, scratch=scratch, encodings=encodings)
+            chunks = assemble(batches, read.spans, layout=layout, scratch=scratch)
             yield from _by_span(chunks, read.spans)
 
     def _publish(
@@ -268,9 +270,12 @@ def _comparable(base: TableManifest, table: ProtectedTable) -> bool:
     return then == now and base.day == table.day and base.order_by == table.catalog.order_by
 
 
-def _text_columns(base: TableManifest) -> list[str]:
-    """Columns the base stores as text; storing as text is kept, so that digests stay comparable."""
-    return [column.name for column in base.columns if column.encoding == "text"]
+def _text_columns(base: TableManifest, table: ProtectedTable) -> list[str]:
+    """Columns the base stores as text; kept while their type is the same, so that digests stay comparable."""
+    types = {column.name: column.pg_type for column in table.columns}
+    return [
+        column.name for column in base.columns if column.encoding == "text" and types.get(column.name) == column.pg_type
+    ]
 
 
 def _done(stored: _Stored) -> Future[_Stored]:

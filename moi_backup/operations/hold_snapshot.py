@@ -57,7 +57,7 @@ def hold_snapshot(
                 session.script(statement)
             _lock_tables(conn, session, names, patience_ms=patience, then_ms=lock_timeout_ms)
             return snapshot, dump(snapshot, patience)
-        except (SourceError, psycopg.errors.LockNotAvailable) as error:
+        except (SourceError, psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             if not _is_overtaken(error):
                 raise
         conn.rollback()
@@ -85,8 +85,12 @@ def _lock_tables(
 
 
 def _is_overtaken(error: Exception) -> bool:
-    """Whether a lock did not come; pg_dump says so only by the statement that it could not run."""
+    """Whether a lock did not come; pg_dump says so in words only (in English: it runs with LC_ALL=C)."""
     if isinstance(error, Refused):
         return error.sqlstate in _LOCK_REFUSED
     causes = (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable)
-    return isinstance(error, causes) or isinstance(error.__cause__, causes) or "LOCK TABLE" in str(error)
+    return isinstance(error, causes) or isinstance(error.__cause__, causes) or _words_of_a_lock(str(error))
+
+
+def _words_of_a_lock(text: str) -> bool:
+    return any(words in text for words in ("canceling statement due to lock timeout", "deadlock detected"))

@@ -21,10 +21,10 @@ def move_sequences(session: ArrowSession, backup: BackupManifest, table: TableNa
     problems: list[str] = []
     for name, (value, called) in entry.sequences.items():
         sequence = parse_table_name(name)
-        [(exists,)] = session.rows(f"SELECT pg_catalog.to_regclass({quote_literal(qualified(sequence))}) IS NOT NULL")
-        if exists:
-            try:
+        exists = f"SELECT pg_catalog.to_regclass({quote_literal(qualified(sequence))}) IS NOT NULL"
+        try:
+            if session.rows(exists)[0][0]:
                 session.rows(forward_sql(sequence, SequencePosition(value, called)))
-            except Refused as error:
-                problems.append(f"Sequence {sequence} could not be moved to {value}: {error.what}")
+        except Refused as error:
+            problems.append(f"Sequence {sequence} could not be moved to {value}: {error.what}")
     return problems

@@ -86,7 +86,11 @@ def files_to_read(backups: Sequence[BackupManifest]) -> dict[str, tuple[int, tup
     """Every whole file of the backups: digest to its size and the backups that need it."""
     found: dict[str, tuple[int, tuple[str, ...]]] = {}
     for backup in backups:
-        for digest, size in files_of(backup):
+        try:
+            files = files_of(backup)
+        except Damaged:
+            continue  # a fault of the structure already
+        for digest, size in files:
             found[digest] = (size, (*found.get(digest, (size, ()))[1], backup.id))
     return found
 

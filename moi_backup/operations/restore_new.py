@@ -185,7 +185,7 @@ class _Creating:
 
     def _fill(self, table: NewTable, columns: tuple[Column, ...]) -> str:
         stored, target = table.stored, table.plan.target
-        rows = self._counted(read_ahead(stored.rows(self.request.days)), str(target))
+        rows = self._counted(read_ahead(stored.rows(self.request.days), depth=1), str(target))
         load_rows(self.session, target, columns=columns, rows=rows)
         manifest = stored.manifest
         source = RowSource(target, only=False, columns=manifest.columns, day=manifest.day, order_by=manifest.order_by)
@@ -225,8 +225,12 @@ def _scratch_definition(table: NewTable) -> _Definition:
 def _after_commit(session: ArrowSession, created: Created, backup: BackupManifest, *, scratch: bool) -> None:
     """Statistics for the planner, and the sequences, which no transaction holds back."""
     restored = [outcome for outcome in created.outcomes if outcome.status == "restored"]
+    session.script("SET statement_timeout = 0")
     for outcome in restored:
-        session.script(f"ANALYZE {qualified(outcome.target)}")
+        try:
+            session.script(f"ANALYZE {qualified(outcome.target)}")
+        except Refused as error:  # the rows are committed; what comes now can only be told
+            created.problems.append(f"{outcome.target} could not be analyzed: {error.what}")
         if not scratch:
             created.problems += move_sequences(session, backup, outcome.table)
 

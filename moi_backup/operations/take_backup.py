@@ -13,8 +13,10 @@ from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
-from moi_backup.errors import Damaged, StorageError, UsageError
+from moi_backup.errors import Damaged, SourceError, StorageError, UsageError
+from moi_backup.lake.day_stream import Miscounted
 from moi_backup.model.backup import BackupKind, BackupManifest, Coverage, SchemaDump, TableEntry
 from moi_backup.model.configuration import configuration_digest
 from moi_backup.model.day import DayRange
@@ -28,7 +30,7 @@ from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.protect import ProtectedTable, protected_names, read_protected, unprotected_names
 from moi_backup.operations.workspace import Workspace
 from moi_backup.postgres.arrow_session import ArrowSession
-from moi_backup.postgres.catalog import total_size
+from moi_backup.postgres.catalog import read_tables, total_size
 from moi_backup.postgres.connection_url import address_of
 from moi_backup.postgres.fingerprint import server_fingerprint, still_valid, table_fingerprint
 from moi_backup.postgres.session import Connection, CoordinatingSnapshot, begin, connect
@@ -41,7 +43,12 @@ from moi_backup.repository.read_back import read_back
 from moi_backup.repository.repository import Repository
 
 UNPUBLISHED = "No backup was published; the earlier ones are as they were."
+ATTEMPTS = 3  # for a schema that changes during the backup
 MINIMUM_FREE_BYTES = 64 * 1024 * 1024
+
+
+class ChangedMeanwhile(SourceError):
+    """What is to be backed up changed under the backup, past the locks that it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,14 @@ def _names(conn: Connection, workspace: Workspace, request: BackupRequest) -> tu
     return tuple(request.tables or protected)
 
 
+class _Unpublished(NamedTuple):
+    """A backup that is written and not published; `damaged` are the chunks marked damaged when it began."""
+
+    manifest: BackupManifest
+    tables: tuple[TableManifest, ...]
+    damaged: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """One backup under the writer's lease."""
@@ -122,21 +137,34 @@ class _Run:
 
     def take(self, names: Sequence[TableName]) -> BackupResult:
         started = self.workspace.clock.now()
-        created: list[str] = []
         with scratch_folder(self.repository.store) as scratch:
-            try:
-                manifest, tables = self._write(names, started, scratch, created)
-            except BaseException:  # whatever stopped it: nothing is published yet, so nothing needs these objects
-                delete_unpublished(self.repository.store, created, lease=self.lease)
-                raise
-            self._publish(manifest, started)
+            manifest, tables, damaged = self._settled(names, started, scratch)
+            self._publish(manifest, started, damaged)
         return BackupResult(manifest, tables, self.lease.epoch)
 
-    def _write(
-        self, names: Sequence[TableName], started: datetime, scratch: Path, created: list[str]
-    ) -> tuple[BackupManifest, tuple[TableManifest, ...]]:
+    def _settled(self, names: Sequence[TableName], started: datetime, scratch: Path) -> _Unpublished:
+        """Try until nothing changes the schema meanwhile; raises what stopped the last attempt."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._attempt(names, started, scratch)
+            except (ChangedMeanwhile, Miscounted) as error:  # a partition attached between count and export miscounts
+                self.conn.rollback()
+                self.progress.step(f"{error.what} The backup begins again.")
+                names = _names(self.conn, self.workspace, self.request)
+        return self._attempt(names, started, scratch)
+
+    def _attempt(self, names: Sequence[TableName], started: datetime, scratch: Path) -> _Unpublished:
+        created: list[str] = []
+        try:
+            return self._write(names, started, scratch, created)
+        except BaseException:  # whatever stopped it: nothing is published yet
+            delete_unpublished(self.repository, created, lease=self.lease)
+            raise
+
+    def _write(self, names: Sequence[TableName], started: datetime, scratch: Path, created: list[str]) -> _Unpublished:
         """Write everything but the manifest itself and the chain entry; `created` collects new chunks as they come."""
         base = self._base()
+        damaged = damaged_chunks(self.repository.store)
         with ArrowSession(self.url) as session:
             snapshot, (tables, schema) = self._snapshot(names, session, base, scratch)
             backup = TableBackup(
@@ -147,12 +175,31 @@ class _Run:
                 created=created,
                 progress=self.progress,
                 checkpoint=partial(self._require_time, started),
-                damaged=damaged_chunks(self.repository.store),
+                damaged=damaged,
             )
             written = self._tables(tables, base, backup)
         manifest = self._manifest(started, snapshot, schema, written, base)
+        self._require_unchanged(written)
         self.conn.rollback()
-        return manifest, tuple(table for table, _ in written)
+        return _Unpublished(manifest, tuple(table for table, _ in written), damaged)
+
+    def _require_unchanged(self, written: Sequence[tuple[TableManifest, TableEntry]]) -> None:
+        """Compare definitions with how they stand outside of the snapshot, while the locks are still held.
+
+        A renamed enum label or an attached partition passes those locks and shows in the rows but not in the dumped
+        schema, or the other way round: such a backup could not be restored.
+        """
+        entries = {entry.table: entry for _, entry in written}
+        with connect(self.url) as now:
+            begin(now, lock_timeout_ms=_lock_timeout_ms(self.workspace))
+            for table in read_tables(now, list(entries), schema=self.workspace.configuration.source.schema):
+                facts = table_fingerprint(now, table)
+                if any(entries[table.name].fingerprint[fact] != facts[fact] for fact in ("definition", "leaves")):
+                    raise ChangedMeanwhile(
+                        f"The definition of {table.name}, its types or its partitions changed during the backup.",
+                        meaning="Rows and definitions would not fit together, so it was not published.",
+                        remedy="Run the backup again when nobody changes the schema.",
+                    )
 
     def _base(self) -> BackupManifest | None:
         """The newest complete backup, whose chunks are reused where they are whole. A damaged one is passed over."""
@@ -175,6 +222,7 @@ class _Run:
         """The snapshot that both sessions hold, with the tables as they stand in it and their dumped definitions."""
 
         def dump(held: CoordinatingSnapshot, lock_timeout_ms: int) -> tuple[Sequence[ProtectedTable], SchemaDump]:
+            self._require_all(names)
             tables = self._covered(read_protected(self.conn, self.workspace.configuration, names))
             self._require_space(tables, base)
             return tables, back_up_schema(
@@ -262,9 +310,10 @@ class _Run:
             timezone=self.workspace.configuration.source.timezone,
         )
 
-    def _publish(self, manifest: BackupManifest, started: datetime) -> None:
+    def _publish(self, manifest: BackupManifest, started: datetime, damaged: frozenset[str]) -> None:
         """Read back what the manifest names, then write it and the chain entry that makes it a backup."""
-        read_back(self.repository, manifest)
+        # Chunks marked since the beginning; those marked before were written anew.
+        read_back(self.repository, manifest, damaged=damaged_chunks(self.repository.store) - damaged)
         self._require_time(started)
         refuse_while_pruned(self.repository.store)
         stored = self.repository.write_backup(manifest)
@@ -276,6 +325,11 @@ class _Run:
             at=self.workspace.clock.now(),
             lease=self.lease,
         )
+
+    def _require_all(self, names: Sequence[TableName]) -> None:
+        """A table that was created since the names were read must not be missing from a complete backup."""
+        if self.request.tables is None and set(protected_names(self.conn, self.workspace.configuration)) != set(names):
+            raise ChangedMeanwhile("Tables were created or dropped while the backup waited for its snapshot.")
 
     def _covered(self, tables: Sequence[ProtectedTable]) -> Sequence[ProtectedTable]:
         """The tables that can be limited as asked: without a day column there are no days to choose."""

@@ -9,14 +9,17 @@ import hashlib
 from collections.abc import Mapping
 from typing import Final
 
+from moi_backup.model.table import Column
 from moi_backup.postgres.catalog import CatalogTable
 from moi_backup.postgres.session import Connection, read_source, run
 
 NEXT_XID: Final = "next_xid"
 WAL_POSITION: Final = "wal_position"
+UNTRACKED: Final = "untracked"
 _REASONS: Final = {
     "definition": "the definition of the table or of a type it uses changed",
     "leaves": "the table was rewritten, or a partition was attached, detached or replaced",
+    UNTRACKED: "values of the table change without a trace in it (a foreign partition, names of objects)",
     "timeline": "the server was restored or failed over (another timeline)",
     "postmaster_start": "the server was restarted",
     "system_identifier": "it is another server",
@@ -49,10 +52,11 @@ SELECT t.oid::int8, pg_catalog.format_type(t.oid, NULL), t.typtype::text, t.typn
 FROM used JOIN pg_catalog.pg_type t ON t.oid = used.oid WHERE t.oid >= 16384 ORDER BY t.oid
 """
 _COLUMNS: Final = """
-SELECT a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated::text,
-  a.attidentity::text, a.attcollation::int8, pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attmissingval::text
+SELECT a.attrelid::int8, a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
+  a.attgenerated::text, a.attidentity::text, a.attcollation::int8, pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+  a.attmissingval::text
 FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+WHERE a.attrelid IN ({oids}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum
 """
 _CONSTRAINTS: Final = """
 SELECT conname, pg_catalog.pg_get_constraintdef(oid), convalidated FROM pg_catalog.pg_constraint
@@ -64,13 +68,23 @@ def table_fingerprint(conn: Connection, table: CatalogTable) -> dict[str, str]:
     """The table's own facts: a hash of its definition and of the types it uses, and oid and filenode of every leaf."""
     definition = hashlib.blake2b(digest_size=16)
     definition.update(repr((table.order_by, table.only, table.partitioned)).encode())
+    # The columns of every leaf too: a partition that was detached, given a column with a default, and attached again
+    # has the same oid, filenode and rows.
+    oids = ", ".join(str(oid) for oid in sorted({table.oid, *(leaf.oid for leaf in table.leaves)}))
     for query in (_COLUMNS, _CONSTRAINTS, _TYPES):
-        definition.update(repr(run(conn, query.format(oid=table.oid))).encode())
-    leaves = ",".join(f"{leaf.oid}:{leaf.filenode}" for leaf in table.leaves)
-    if any(leaf.filenode == 0 for leaf in table.leaves):
-        # A foreign partition's rows change without a trace here: never equal to an earlier fingerprint.
-        leaves = f"{leaves} foreign at {_position(conn)[WAL_POSITION]}"
-    return {"definition": definition.hexdigest(), "leaves": leaves}
+        definition.update(repr(run(conn, query.format(oid=table.oid, oids=oids))).encode())
+    facts = {
+        "definition": definition.hexdigest(),
+        "leaves": ",".join(f"{leaf.oid}:{leaf.filenode}" for leaf in table.leaves),
+    }
+    if any(leaf.filenode == 0 for leaf in table.leaves) or any(_names_objects(column) for column in table.columns):
+        facts[UNTRACKED] = _position(conn)[WAL_POSITION]  # never equal to an earlier fingerprint
+    return facts
+
+
+def _names_objects(column: Column) -> bool:
+    """Whether values are oids shown as names (regclass and its like, aclitem), which follow a renaming elsewhere."""
+    return column.pg_type.startswith(("reg", "aclitem"))
 
 
 def server_fingerprint(conn: Connection) -> dict[str, str]:

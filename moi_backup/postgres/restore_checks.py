@@ -71,14 +71,13 @@ def find_refusals(rows: Rows, replacement: Replacement) -> tuple[Refusal, ...]:
 
 
 def check_columns(rows: Rows, replacement: Replacement) -> tuple[Refusal, ...]:
-    """Columns that differ in name, type or generation between backup and table; a generated one may be absent."""
+    """Columns that differ in name, type or generation; a generated one that the backup lacks is no obstacle."""
     live = {name: (pg_type, generated != "") for name, pg_type, generated in rows(_columns_sql(replacement.table))}
     stored = {column.name: (column.pg_type, column.generated != "") for column in replacement.columns}
     refusals: list[Refusal] = []
     for name, (pg_type, generated) in stored.items():
         if name not in live:
-            if not generated:
-                refusals.append(Refusal(f"column {name}", "it is in the backup and not in the table"))
+            refusals.append(Refusal(f"column {name}", "it is in the backup and not in the table"))
         elif live[name][1] != generated:
             where = ("table", "backup") if live[name][1] else ("backup", "table")
             refusals.append(Refusal(f"column {name}", f"it is generated in the {where[0]} and not in the {where[1]}"))

@@ -52,7 +52,7 @@ def dump_schema(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        env={**os.environ, **secret},
+        env={**os.environ, **secret, "LC_ALL": "C"},
         timeout=_LIMIT_SECONDS,
         check=False,
     )

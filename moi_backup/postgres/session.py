@@ -187,12 +187,12 @@ def _check_server(conn: Connection) -> None:
             remedy="Upgrade the server.",
         )
     encoding = conn.info.parameter_status("server_encoding")
-    if encoding == "SQL_ASCII":
+    if encoding not in ("UTF8", "LATIN1"):  # in these two the order of bytes is the order of characters
         conn.close()
         raise SourceError(
-            "The database's encoding is SQL_ASCII.",
-            meaning="Its texts may be bytes of any encoding, which cannot be kept as text without loss.",
-            remedy="Move the data into a database with a real encoding (UTF8).",
+            f"The database's encoding is {encoding}.",
+            meaning="Digests need one order of texts everywhere; under this encoding it is another.",
+            remedy="Move the data into a database with encoding UTF8.",
         )
 
 

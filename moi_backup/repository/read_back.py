@@ -10,7 +10,7 @@ from moi_backup.repository.repository import Repository
 from moi_backup.storage.store import ObjectMissing
 
 
-def read_back(repository: Repository, manifest: BackupManifest) -> None:
+def read_back(repository: Repository, manifest: BackupManifest, *, damaged: frozenset[str]) -> None:
     """Read every document and ask for the size of every chunk and file.
 
     Raises DamagedObject at the first that is not as written.
@@ -19,7 +19,10 @@ def read_back(repository: Repository, manifest: BackupManifest) -> None:
         table = repository.read_table(entry.manifest)
         for month in table.months:
             for chunk in repository.read_chunk_list(month.list).chunks:
-                _require_size(repository, layout.chunk_name(table.table, chunk), chunk.size)
+                name = layout.chunk_name(table.table, chunk)
+                if chunk.stored in damaged:
+                    raise DamagedObject(name, "content", "was found damaged while the backup reused it")
+                _require_size(repository, name, chunk.size)
     for digest, size in files_of(manifest):
         _require_size(repository, layout.file_name(digest), size)
 

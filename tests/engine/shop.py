@@ -1,5 +1,17 @@
 """A small shop for tests: a platform table, one with odd names and types, and one that is empty."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from tests.engine.conftest import Server, create_database
+from tests.engine.deployment import Deployment
+
 SHOP = """
 CREATE TABLE meta_import_data (
     id serial PRIMARY KEY, day date NOT NULL,
@@ -17,3 +29,18 @@ INSERT INTO "Odd.Names" VALUES
     ('33333333-3333-3333-3333-333333333333', NULL, NULL, NULL, '{}');
 CREATE TABLE nothing_yet (id int PRIMARY KEY, day date, flag boolean);
 """
+
+
+@contextmanager
+def backed_up_shop(server: Server, folder: Path) -> Iterator[Deployment]:
+    """The shop in a database of its own with one full backup, for all tests of a module that leave it as it is."""
+    name = f"shop_{os.getpid()}_{folder.name}"
+    create_database(server, name)
+    made = Deployment(server.url(name), folder)
+    made.configure("")
+    made.sql(SHOP)
+    made.initialise()
+    made.back_up(full=True, reason="the first")
+    yield made
+    with psycopg.connect(server.url(), autocommit=True) as conn:
+        conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())

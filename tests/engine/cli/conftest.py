@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psycopg
 import pytest
 
 from moi_backup.cli.main import run
-from tests.engine.conftest import Server, create_database
+from tests.engine.conftest import Server
 from tests.engine.deployment import Deployment
-from tests.engine.shop import SHOP
+from tests.engine.shop import backed_up_shop
 
 
 @dataclass(frozen=True)
@@ -54,17 +53,8 @@ def start(arguments: Sequence[str], deployment: Deployment, **environ: str) -> s
 @pytest.fixture(scope="module")
 def shop(postgres_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A small shop with one full backup; tests of this module may look at it and back it up again."""
-    folder = tmp_path_factory.mktemp("shop")
-    name = f"shop_{os.getpid()}_{folder.name}"
-    create_database(postgres_server, name)
-    made = Deployment(postgres_server.url(name), folder)
-    made.configure("")
-    made.sql(SHOP)
-    made.initialise()
-    made.back_up(full=True, reason="the first")
-    yield made
-    with psycopg.connect(postgres_server.url(), autocommit=True) as conn:
-        conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    with backed_up_shop(postgres_server, tmp_path_factory.mktemp("shop")) as made:
+        yield made
 
 
 @pytest.fixture

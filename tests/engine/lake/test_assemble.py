@@ -9,7 +9,7 @@ from moi_backup.lake.arrow_types import schema_of
 from moi_backup.lake.assemble import Assembled, assemble
 from moi_backup.lake.day_stream import Layout, Miscounted
 from moi_backup.lake.digest import RowDigester
-from moi_backup.lake.parquet import Encodings, read_table
+from moi_backup.lake.parquet import read_table
 from moi_backup.model.day import label_of
 from moi_backup.model.span import Span, plan_spans
 from moi_backup.model.table import Column, DayColumn, TableManifest, TableName
@@ -41,7 +41,7 @@ def rows_of(days: dict[int | None, int]) -> pa.Table:
 
 def chunks_of(rows: pa.Table, spans: list[Span], folder: Path, batch: int = 1000) -> Iterator[Assembled]:
     scratch = (folder / str(number) for number in count())
-    return assemble(iter(rows.to_batches(batch)), spans, layout=LAYOUT, scratch=scratch, encodings=Encodings(COLUMNS))
+    return assemble(iter(rows.to_batches(batch)), spans, layout=LAYOUT, scratch=scratch)
 
 
 def spans_for(days: dict[int | None, int]) -> list[Span]:
@@ -78,7 +78,7 @@ def test_memory_is_bounded_by_writing_parts_of_an_oversized_day_one_by_one(tmp_p
     parts = list(
         assemble(
             iter(rows.to_batches(10_000)), [Span("undated", "undated", (("undated", total),))],
-            layout=Layout(columns, ("id",), None), scratch=scratch, encodings=Encodings(columns),
+            layout=Layout(columns, ("id",), None), scratch=scratch,
         )
     )  # fmt: skip
     assert len(parts) > 1

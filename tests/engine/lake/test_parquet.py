@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from moi_backup.lake.arrow_types import arrow_type, canonical, for_driver
 from moi_backup.lake.digest import RowDigester
-from moi_backup.lake.parquet import ChunkWriter, Encodings, read_table
+from moi_backup.lake.parquet import ChunkWriter, read_table
 from moi_backup.model.day import DATE32_INFINITY, DATE32_MINUS_INFINITY
 from moi_backup.model.table import Column
 from tests.engine.lake.test_assemble import TABLE
@@ -23,7 +23,7 @@ def test_rows_come_back_from_a_chunk_file_with_the_digest_they_had(columns: list
     rows, described = arrow(columns)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "chunk.parquet"
-        writer = ChunkWriter(path, columns=described, encodings=Encodings(described), day_column=None)
+        writer = ChunkWriter(path, columns=described, day_column=None)
         writer.write(rows)
         writer.close()
         back = read_table(path, msgspec.structs.replace(TABLE, columns=tuple(described)))
@@ -50,7 +50,7 @@ def test_duckdb_reads_a_chunk_file_with_its_sql_types(tmp_path: Path) -> None:
         names=list(kinds),
     )
     path = tmp_path / "chunk.parquet"
-    writer = ChunkWriter(path, columns=described, encodings=Encodings(described), day_column="day")
+    writer = ChunkWriter(path, columns=described, day_column="day")
     writer.write(rows)
     writer.close()
     found = (
