@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from moi_backup.settings import EMBEDDED_DATABASE
 TABLES: tuple[str, ...] = ("meta_import_data", "google_import_data", "shopify_import_data")
 MONEY = {"meta_import_data": "amount_spent", "google_import_data": "cost", "shopify_import_data": "pageviews"}
 Connection = psycopg.Connection[Any]
+_FILLING = "being filled by the demo"
 
 
 class Look(NamedTuple):
@@ -40,7 +42,7 @@ def connect(server: EmbeddedServer, database: str = EMBEDDED_DATABASE) -> Connec
 
 
 def make_anew(server: EmbeddedServer, database: str) -> None:
-    """An empty database of this name, whatever was there."""
+    """An empty database of this name, whatever was there, also when programs are connected to it."""
     with psycopg.connect(server.url(), autocommit=True) as admin:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
     create_database(server, database)
@@ -61,10 +63,33 @@ def load(connection: Connection, uploads: Iterable[Export]) -> dict[str, int]:
     return gained
 
 
-def is_empty(connection: Connection) -> bool:
-    """Whether the application has no table yet."""
-    found = connection.execute("SELECT to_regclass('public.meta_import_data')").fetchone()
-    return found is None or found[0] is None
+def wants_filling(connection: Connection) -> bool:
+    """Whether the application has no table yet, or a filling that began never came to its end."""
+    found = connection.execute(
+        "SELECT to_regclass('public.meta_import_data') IS NULL OR shobj_description(oid, 'pg_database') = %s"
+        " FROM pg_database WHERE datname = current_database()",
+        [_FILLING],
+    ).fetchone()
+    return bool(found and found[0])
+
+
+@contextmanager
+def filling(connection: Connection) -> Generator[None, None, None]:
+    """Mark the database until the block is done; loading the same exports again completes what was cut off."""
+    name = sql.Identifier(connection.info.dbname)
+    comment = sql.SQL("COMMENT ON DATABASE {} IS {}")
+    connection.execute(comment.format(name, sql.Literal(_FILLING)))
+    yield
+    connection.execute(comment.format(name, sql.SQL("NULL")))
+
+
+def busiest_day(connection: Connection, table: str, *, days: tuple[date, date]) -> date:
+    """The day with the most rows among `days` (both included); the first of them where none has any."""
+    query = sql.SQL(
+        "SELECT day FROM {} WHERE day BETWEEN %s AND %s GROUP BY day ORDER BY count(*) DESC, day LIMIT 1"
+    ).format(sql.Identifier(table))
+    row = connection.execute(query, days).fetchone()
+    return row[0] if row else days[0]
 
 
 def look(connection: Connection, table: str, *, schema: str = "public", day: date | None = None) -> Look:

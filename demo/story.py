@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from demo.place import CHECKOUT
 from moi_backup.errors import MoiError
@@ -37,6 +39,14 @@ class Story:
         program = Path(sys.executable).with_name("moi-backup")
         done = subprocess.run([program, *arguments], cwd=CHECKOUT, env=_plain_environment(), check=False)
         self.promise(done.returncode == 0, f"moi-backup {arguments[0]} ended with exit code {done.returncode}")
+
+    def document(self, *arguments: str) -> dict[str, Any]:
+        """Run one command of the CLI with --json and give its document instead of showing it."""
+        say(f"$ .venv/bin/moi-backup {' '.join(map(_quoted, arguments))} --json")
+        program = Path(sys.executable).with_name("moi-backup")
+        done = subprocess.run([program, *arguments, "--json"], cwd=CHECKOUT, stdout=subprocess.PIPE, check=False)
+        self.promise(done.returncode == 0, f"moi-backup {arguments[0]} ended with exit code {done.returncode}")
+        return json.loads(done.stdout)
 
     def promise(self, kept: bool, broken: str) -> None:  # noqa: FBT001 - reads as a sentence
         """Go on only when a promise was kept."""

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from demo.place import Place
+from demo.processes import Platform, read_platform
+from moi_backup.settings import read_settings
+
 CHECKOUT = Path(__file__).parents[2]
+DEAD_PROXY = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}  # nothing needs the network
 
 
 class Shell:
@@ -25,7 +31,7 @@ class Shell:
         return subprocess.run(
             [sys.executable, "-m", "demo", *arguments],
             cwd=CHECKOUT,
-            env={**inherited, "MOI_STATE": str(self.state), **environment},
+            env={**inherited, **DEAD_PROXY, "MOI_STATE": str(self.state), **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -44,9 +50,15 @@ def shell() -> Iterator[Shell]:
     shutil.rmtree(folder)
 
 
+def require_platform(shell: Shell) -> Platform:
+    known = read_platform(shell.state / "platform.json")
+    assert known is not None
+    return known
+
+
 @pytest.mark.timeout(600)
 def test_the_demo_keeps_its_promises_twice_and_the_platform_starts_on_its_state(shell: Shell) -> None:
-    """The whole story, once more on the same state, then `up` twice, `down`, and `clean`."""
+    """The whole story, once more on the same state, then `up` twice, again for a killed daemon, `down`, `clean`."""
     for _ in range(2):
         told = shell.demo("run", "--rows", "2000")
         assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-3000:]
@@ -58,7 +70,17 @@ def test_the_demo_keeps_its_promises_twice_and_the_platform_starts_on_its_state(
     assert "runs already" in second.stdout
     with urllib.request.urlopen(f"{address}/server_info", timeout=10) as answer:
         assert json.load(answer)["dagster_version"].startswith("1.13")
+    known = require_platform(shell)
+    os.kill(known.daemon.pid, signal.SIGKILL)
+    third, again = shell.demo("up"), require_platform(shell)
+    assert third.returncode == 0, third.stdout + third.stderr
+    assert address in third.stdout
+    assert again.webserver == known.webserver
+    assert again.daemon != known.daemon
+    assert again.running
     assert "Stopped" in shell.demo("down").stdout
+    assert not again.webserver.alive
+    assert not again.daemon.alive
     assert "Nothing was running" in shell.demo("down").stdout
     assert shell.demo("clean").returncode == 2
     assert (shell.state / "repository" / "repository.json").exists()
@@ -72,6 +94,18 @@ def test_the_demo_refuses_to_play_with_data_of_your_own(shell: Shell) -> None:
     assert told.returncode == 2
     assert "its own data only" in told.stderr
     assert not shell.state.exists()
+
+
+def test_two_demos_never_run_at_once_on_one_state(shell: Shell) -> None:
+    """While one is at work the next refuses as locked, and touches nothing."""
+    settings = read_settings({"MOI_STATE": str(shell.state)}, cwd=CHECKOUT, effective_uid=os.geteuid())
+    place = Place(settings)
+    place.claim()
+    with place.alone():
+        told = shell.demo("run", "--rows", "1000")
+    assert told.returncode == 11
+    assert "is at work" in told.stderr
+    assert not (shell.state / "postgres").exists()
 
 
 def test_a_clean_up_leaves_a_folder_that_is_not_the_demos(shell: Shell) -> None:

@@ -39,7 +39,6 @@ def catalog_table(name: str, *columns: tuple[str, str], key: tuple[str, ...] | N
         row_security=False,
         triggers=(),
         leaves=(),
-        size=0,
     )
 
 
