@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
+from moi_backup.errors import MoiError
 from moi_backup.lake.arrow_types import for_driver, schema_of
 from moi_backup.model.table import Column, TableName
 from moi_backup.postgres.arrow_session import ArrowSession
@@ -46,7 +47,7 @@ def _ingest(
     source = _Batches(rows, schema)
     try:
         return session.ingest(target, pa.RecordBatchReader.from_batches(schema, source.batches()))
-    except Exception as error:
+    except MoiError as error:
         if source.error is not None:
             raise source.error from error
         raise
