@@ -6,16 +6,15 @@ operation fails.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from moi_backup.errors import SourceError
-from moi_backup.lake.digest import RowDigester
-from moi_backup.lake.parts import MINIMUM_WEIGHT, PartCutter, row_weights
-from moi_backup.lake.untyped import pc
-from moi_backup.model.day import number_of
+from moi_backup.lake.parts import MINIMUM_WEIGHT, PartCutter
+from moi_backup.lake.prepared_rows import PreparedRows
 from moi_backup.model.table import ChunkDay, Column
 
 DAY_FIELD = "\x00day"  # the label column an export adds for a day column that is no date; no Postgres name holds NUL
@@ -27,16 +26,6 @@ class Layout(NamedTuple):
     columns: tuple[Column, ...]
     order_by: tuple[str, ...]
     day_column: str | None
-
-    @property
-    def digested(self) -> tuple[Column, ...]:
-        """The columns of the row digest."""
-        return tuple(column for column in self.columns if not column.generated)
-
-    @property
-    def generated(self) -> tuple[Column, ...]:
-        """The generated columns, with a digest of their own."""
-        return tuple(column for column in self.columns if column.generated)
 
 
 class Part(NamedTuple):
@@ -59,17 +48,49 @@ class Miscounted(SourceError):
         self.detail = what
 
 
+class _Run(NamedTuple):
+    """Rows `start` to `stop` (exclusive) of prepared ones."""
+
+    source: PreparedRows
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def weight(self) -> int:
+        return self.source.weight(self.start, self.stop)
+
+    @property
+    def rows(self) -> pa.Table:
+        return self.source.rows.slice(self.start, self.length)
+
+    def part(self, label: str) -> Part:
+        return Part(self.source.digest(label, self.start, self.stop), self.rows, self.weight)
+
+
 class DayStream:
     """Takes days, in their order, from batches ordered by day and `layout.order_by`."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch], layout: Layout) -> None:
-        self._rows = _Rows(batches)
+        self._rows = _Rows(_prepared(batches, layout))
         self._layout = layout
 
     def parts(self, label: str, count: int) -> Iterator[Part]:
-        """The next `count` rows, which must all lie on the day `label`; raises Miscounted."""
-        for rows, weight in _parts(self._rows, label, count, self._layout):
-            yield Part(_digested(rows, label, self._layout), rows, weight)
+        """The next `count` (at least one) rows, which must all lie on the day `label`; raises Miscounted.
+
+        A small day in one batch (the usual case) is one part, without copying its rows or looking at their keys.
+        """
+        runs = self._rows.take(label, count)
+        first = next(runs)
+        if first.length == count and first.weight <= MINIMUM_WEIGHT:
+            yield first.part(label)
+            return
+        for rows in _parts(itertools.chain([first], runs), self._layout.order_by):
+            whole = PreparedRows(rows, columns=self._layout.columns, day=None)
+            yield _Run(whole, 0, rows.num_rows).part(label)
 
     def expect_end(self) -> None:
         """Raise Miscounted unless every row was taken."""
@@ -77,67 +98,58 @@ class DayStream:
 
 
 class _Rows:
-    """A stream of batches from which a given number of rows is taken, without copying where one batch has them."""
+    """A stream of batches from which a given number of rows is taken."""
 
-    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+    def __init__(self, batches: Iterator[PreparedRows]) -> None:
         self._batches = batches
-        self._rest: pa.Table | None = None
+        self._rest: _Run | None = None
 
-    def take(self, count: int) -> Iterator[pa.Table]:
-        """Tables that hold the next `count` rows together, each from one batch."""
+    def take(self, label: str, count: int) -> Iterator[_Run]:
+        """The next `count` rows, each run from one batch.
+
+        The stream and the count come from the same snapshot: raises Miscounted unless all are there and on the day.
+        """
         while count > 0:
-            rest = self._rest if self._rest is not None and self._rest.num_rows else self._next()
+            rest = self._next()
             if rest is None:
                 raise Miscounted(f"{count} rows fewer than counted")
-            yield rest.slice(0, count)
-            self._rest = rest.slice(count)
-            count -= rest.num_rows - self._rest.num_rows
+            run = rest._replace(stop=min(rest.start + count, rest.stop))
+            if not run.source.are_of(label, run.start, run.stop):
+                raise Miscounted(f"rows of another day where {label} was expected")
+            self._rest = rest._replace(start=run.stop)
+            count -= run.length
+            yield run
 
     def expect_end(self) -> None:
         """Raise unless every row was taken."""
-        if (self._rest is not None and self._rest.num_rows) or self._next() is not None:
+        if self._next() is not None:
             raise Miscounted("more rows than counted")
 
-    def _next(self) -> pa.Table | None:
-        for batch in self._batches:
-            if batch.num_rows:
-                return pa.Table.from_batches([batch])
-        return None
+    def _next(self) -> _Run | None:
+        if self._rest is None or not self._rest.length:
+            batch = next(self._batches, None)
+            self._rest = None if batch is None else _Run(batch, 0, batch.rows.num_rows)
+        return self._rest
 
 
-def _parts(stream: _Rows, label: str, count: int, layout: Layout) -> Iterator[tuple[pa.Table, int]]:
-    """The parts of a day and their weights. A small day (the usual case) is one part without looking at its keys."""
+def _prepared(batches: Iterator[pa.RecordBatch], layout: Layout) -> Iterator[PreparedRows]:
+    for batch in batches:
+        if batch.num_rows:
+            day = DAY_FIELD if DAY_FIELD in batch.schema.names else layout.day_column
+            yield PreparedRows(pa.Table.from_batches([batch]), columns=layout.columns, day=day)
+
+
+def _parts(runs: Iterator[_Run], order_by: tuple[str, ...]) -> Iterator[pa.Table]:
+    """The rows of a day that lies in several batches or is oversized, cut into its parts."""
     held: list[pa.Table] = []
     weight = 0
-    cutter = PartCutter(layout.order_by)
-    for piece in stream.take(count):
-        _same_day(piece, label, layout)
-        rows = piece.select([column.name for column in layout.columns])
-        weights = row_weights(rows)
-        cuts = cutter.cuts(rows, weights) if weight + int(weights.sum()) > MINIMUM_WEIGHT else cutter.skip(weights)
+    cutter = PartCutter(order_by)
+    for run in runs:
+        rows, weights = run.rows, run.source.weights[run.start : run.stop]
+        weight += run.weight
         start = 0
-        for cut in cuts:
-            held.append(rows.slice(start, cut - start))
-            yield pa.concat_tables(held).combine_chunks(), weight + int(weights[start:cut].sum())
-            held, weight, start = [], 0, cut
+        for cut in cutter.cuts(rows, weights) if weight > MINIMUM_WEIGHT else cutter.skip(weights):
+            yield pa.concat_tables([*held, rows.slice(start, cut - start)]).combine_chunks()
+            held, start, weight = [], cut, int(weights[cut:].sum())
         held.append(rows.slice(start))
-        weight += int(weights[start:].sum())
-    yield pa.concat_tables(held).combine_chunks(), weight
-
-
-def _digested(rows: pa.Table, label: str, layout: Layout) -> ChunkDay:
-    digest, columns = RowDigester(rows, layout.digested).digest(0, rows.num_rows)
-    generated = RowDigester(rows, layout.generated).digest(0, rows.num_rows).digest if layout.generated else ""
-    return ChunkDay(day=label, rows=rows.num_rows, digest=digest, columns=columns, generated=generated)
-
-
-def _same_day(rows: pa.Table, label: str, layout: Layout) -> None:
-    """Every row must lie on the planned day: the stream and the count come from the same snapshot."""
-    if layout.day_column is None:
-        return
-    name = DAY_FIELD if DAY_FIELD in rows.column_names else layout.day_column
-    days: Any = rows.column(name).cast(pa.int32())
-    number = number_of(label)
-    agree = days.null_count == len(days) if number is None else pc.all(pc.equal(days, number), skip_nulls=False).as_py()
-    if not agree:
-        raise Miscounted(f"rows of another day where {label} was expected")
+    yield pa.concat_tables(held).combine_chunks()

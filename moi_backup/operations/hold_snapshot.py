@@ -31,6 +31,12 @@ from moi_backup.postgres.session import (
 # Often and shortly where a table is changed again and again; then longer, for a lock that somebody keeps for a while.
 PATIENCE_MS = (*[250] * 12, 1_000, 2_000, 4_000, 8_000, 16_000)
 _LOCK_REFUSED = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+# pg_dump bounds its wait for locks by a statement timeout.
+_LOCK_WORDS = (
+    "canceling statement due to lock timeout",
+    "canceling statement due to statement timeout",
+    "deadlock detected",
+)
 Result = TypeVar("Result")
 
 
@@ -93,4 +99,4 @@ def _is_overtaken(error: Exception) -> bool:
 
 
 def _words_of_a_lock(text: str) -> bool:
-    return any(words in text for words in ("canceling statement due to lock timeout", "deadlock detected"))
+    return any(words in text for words in _LOCK_WORDS)

@@ -139,6 +139,7 @@ def test_a_terminated_backup_leaves_no_backup_and_no_lease(copied: Deployment):
             while not any(f'"pid":{child.pid},' in held.read_text() for held in lease.iterdir()):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
+            time.sleep(0.5)  # it has its lease and waits for the table
             child.send_signal(signal.SIGTERM)
             _, err = child.communicate(timeout=30)
     assert child.returncode == 130
