@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from bench.measures import MEASURES, Measured, Round
+from bench.measured import Measured
+from bench.measures import MEASURES, Round
 from bench.place import bench_place
 from bench.report import as_json, text, write_document
 

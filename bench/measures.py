@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, NamedTuple
+import json
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
 
-import psycopg
-
+from bench import work
+from bench.measured import Measured
 from bench.place import DAYS, LAST_DAY, TABLE, Place
-from bench.timing import Sample, alternating, cli, peak_memory, run, seconds
-from moi_backup.lake.day_stream import DayStream
-from moi_backup.model.restore import RestoreRequest
-from moi_backup.model.span import plan_spans
-from moi_backup.operations.protect import ProtectedTable, read_protected
-from moi_backup.operations.restore import restore
-from moi_backup.operations.row_stream import layout_of, row_batches
-from moi_backup.operations.take_backup import BackupRequest, take_backup
-from moi_backup.operations.workspace import Workspace
-from moi_backup.postgres.arrow_session import ArrowSession
-from moi_backup.postgres.change_scan import scan_days
-from moi_backup.postgres.export import WORK_MEM, select_rows
-from moi_backup.postgres.session import begin, connect
-
-
-class Measured(NamedTuple):
-    """One line of the result: ours against a peer (or against nothing), and the aim for the ratio (or the value)."""
-
-    what: str
-    ours: Sample
-    unit: str
-    peer: str = ""
-    theirs: Sample | None = None
-    aim: float | None = None
-
-    @property
-    def ratio(self) -> float:
-        """Ours by theirs, or ours alone where there is no peer."""
-        return self.ours.median / self.theirs.median if self.theirs else self.ours.median
-
-    @property
-    def verdict(self) -> str:
-        """Whether the aim is met."""
-        return "" if self.aim is None else "met" if self.ratio <= self.aim else "missed"
+from bench.timing import Sample, Side, alternating, cli, peak_memory, run
 
 
 class Round(NamedTuple):
@@ -60,56 +28,48 @@ Measure = Callable[[Round], Iterator[Measured]]
 def export(of: Round) -> Iterator[Measured]:
     """A full backup into an empty repository, and its reading alone, against COPY and pg_dump of the same table."""
     place = of.place
-    table = _protected(place)
-    ordered = f"COPY ({select_rows(table.source, None)}) TO STDOUT (FORMAT binary)"
-    plain = "COPY public.shopify_import_data TO STDOUT (FORMAT binary)"
+    table = work.protected_table(place)
+    ordered = work.ordered_copy(table)
     taken = alternating(
         {
-            "full": lambda: take_backup(place.workspace(anew=True), BackupRequest(full=True)),
-            "read": lambda: _read(place, table),
-            "ordered": lambda: _copy(place, ordered),
-            "ordered, server only": lambda: _copy(place, ordered.replace("STDOUT", "'/dev/null'")),
-            "plain": lambda: _copy(place, plain),
-            "pg_dump": lambda: run([place.program("pg_dump"), "-Fc", "-t", str(TABLE), place.url]),
+            "full": Side(partial(work.back_up, place), place.empty_repository),
+            "read": Side(partial(work.read, place, table)),
+            "ordered": Side(partial(work.copy_to_client, place, ordered)),
+            "server": Side(partial(work.copy_on_server, place, ordered)),
+            "plain": Side(partial(work.copy_to_client, place, work.PLAIN)),
+            "pg_dump": Side(partial(work.dump, place)),
         },
         repeat=of.repeat,
     )
-    copied = "the same ordered SELECT, COPY TO STDOUT to /dev/null"
-    yield Measured("rows read, canonical and digested", taken["read"], "s", copied, taken["ordered"], 1.25)
-    yield Measured(
-        "full backup (scan, read, digest, encode, store)", taken["full"], "s", copied, taken["ordered"], 1.25
-    )
-    yield Measured(
-        "full backup",
-        taken["full"],
-        "s",
-        "the same inside the server, COPY TO '/dev/null'",
-        taken["ordered, server only"],
-    )
-    yield Measured("full backup", taken["full"], "s", "plain COPY binary to /dev/null", taken["plain"], 2.0)
+    full = "full backup (scan, read, digest, encode, store)"
+    ordered_here = "psql: COPY of the same ordered, cast SELECT"
+    yield Measured("rows read and digested, not stored", taken["read"], "s", ordered_here, taken["ordered"])
+    yield Measured(full, taken["full"], "s", ordered_here, taken["ordered"], 1.25)
+    yield Measured("full backup", taken["full"], "s", "the server alone: that COPY TO '/dev/null'", taken["server"])
+    yield Measured("full backup", taken["full"], "s", "psql: plain COPY of the table, binary", taken["plain"], 2.0)
     yield Measured("full backup", taken["full"], "s", "pg_dump -Fc", taken["pg_dump"], 0.8)
 
 
 def size(of: Round) -> Iterator[Measured]:
     """Stored bytes of one full backup against pg_dump's fastest compression."""
     place = of.place
-    take_backup(place.workspace(anew=True), BackupRequest(full=True))
-    stored = sum(path.stat().st_size for path in (place.folder / "repository").rglob("*") if path.is_file())
-    dump = place.folder / "z1.dump"
-    run([place.program("pg_dump"), "-Fc", "-Z1", "-t", str(TABLE), "-f", str(dump), place.url])
-    theirs = dump.stat().st_size
-    dump.unlink()
+    place.empty_repository()
+    work.back_up(place)
+    stored = sum(path.stat().st_size for path in place.repository.rglob("*") if path.is_file())
+    archive = place.folder / "z1.dump"
+    work.dump(place, "-Z1", "-f", str(archive))
+    theirs = archive.stat().st_size
+    archive.unlink()
     yield Measured("repository", _mb(stored), "MB", "pg_dump -Fc -Z1", _mb(theirs), 0.70)
 
 
 def incremental(of: Round) -> Iterator[Measured]:
-    """An incremental backup when nothing changed, against a full one."""
+    """An incremental backup when nothing changed, against a full one into an empty repository."""
     place = of.place
-    workspace = place.workspace(anew=True)
     taken = alternating(
         {
-            "full": lambda: take_backup(place.workspace(anew=True), BackupRequest(full=True)),
-            "unchanged": lambda: take_backup(workspace, BackupRequest(full=False)),
+            "full": Side(partial(work.back_up, place), place.empty_repository),
+            "unchanged": Side(partial(work.back_up, place, full=False), partial(_first_backup, place)),
         },
         repeat=of.repeat,
     )
@@ -119,62 +79,65 @@ def incremental(of: Round) -> Iterator[Measured]:
 def whole_restore(of: Round) -> Iterator[Measured]:
     """The table with its indexes into an empty database and proved, against pg_restore, which proves nothing."""
     place = of.place
-    workspace = place.workspace(anew=True)
-    take_backup(workspace, BackupRequest(full=True))
-    dump = place.folder / "table.dump"
-    run([place.program("pg_dump"), "-Fc", "-t", str(TABLE), "-f", str(dump), place.url])
-    ours: list[float] = []
-    theirs: list[float] = []
-    for _ in range(of.repeat):
-        url = place.empty_database("restored")
-        ours.append(seconds(lambda url=url: _restored(workspace, url)))
-        url = place.empty_database("restored")
-        theirs.append(seconds(lambda url=url: run([place.program("pg_restore"), "-j1", "-d", url, str(dump)])))
-    dump.unlink()
-    peer = "pg_restore -j1"
-    yield Measured("restore with indexes and proof", Sample(tuple(ours)), "s", peer, Sample(tuple(theirs)), 1.0)
+    place.empty_repository()
+    work.back_up(place)
+    archive = place.folder / "table.dump"
+    work.dump(place, "-f", str(archive))
+    load = [place.program("pg_restore"), "-j1", "-d", place.server.url("theirs"), str(archive)]
+    read_back = partial(work.copy_to_client, place, work.ordered_copy(work.protected_table(place)), database="theirs")
+    taken = alternating(
+        {
+            "ours": Side(
+                partial(work.restore_all, place.workspace(), place.server.url("ours")),
+                partial(place.empty_database, "ours"),
+            ),
+            "theirs": Side(partial(run, load), partial(place.empty_database, "theirs")),
+            "read back": Side(read_back, partial(_loaded, place, load)),
+        },
+        repeat=of.repeat,
+    )
+    archive.unlink()
+    both = [load + back for load, back in zip(taken["theirs"].values, taken["read back"].values, strict=True)]
+    ours = taken["ours"]
+    yield Measured("restore with indexes and proof", ours, "s", "pg_restore -j1", taken["theirs"], 1.0)
+    yield Measured("the same restore", ours, "s", "pg_restore -j1, then the rows read by COPY", Sample(tuple(both)))
 
 
 def one_day(of: Round) -> Iterator[Measured]:
     """One day restored by the CLI into a scratch schema, process start included."""
     place = of.place
-    take_backup(place.workspace(anew=True), BackupRequest(full=True))
+    place.empty_repository()
+    work.back_up(place)
     day = LAST_DAY.replace(day=15).isoformat()
     command = cli("restore", "latest", "--to", "source", "--table", str(TABLE), "--days", day, "--schema", "scratch")
-    taken: list[float] = []
-    for _ in range(of.repeat):
-        with psycopg.connect(place.url, autocommit=True) as connection:
-            connection.execute("DROP SCHEMA IF EXISTS scratch CASCADE")
-        taken.append(seconds(lambda: run(command, environment=place.environment)))
-    yield Measured(f"one day of {of.rows // DAYS:,} rows restored by the CLI", Sample(tuple(taken)), "s", aim=3.0)
+    side = Side(partial(run, command, environment=place.environment), work.dropping_schema(place, "scratch"))
+    taken = alternating({"day": side}, repeat=of.repeat)
+    yield Measured(f"one day of {of.rows // DAYS:,} rows restored by the CLI", taken["day"], "s", aim=3.0)
 
 
 def memory(of: Round) -> Iterator[Measured]:
     """Peak memory of a full backup in a process of its own, with the rows and with twice as many."""
     place = of.place
-    place.workspace(anew=True)
-    once = peak_memory("backup", "--full", "--quiet", environment=place.environment)
+    once = _peaks(of)
     place.fill(2 * of.rows)
-    place.workspace(anew=True)
-    twice = peak_memory("backup", "--full", "--quiet", environment=place.environment)
+    twice = _peaks(of)
     place.fill(of.rows)
-    yield Measured("peak memory of a full backup", Sample((once,)), "MB", aim=400.0)
-    yield Measured("with twice the rows", Sample((twice,)), "MB", "with the rows", Sample((once,)), 1.2)
+    yield Measured("peak memory of a full backup", once, "MB", aim=400.0)
+    yield Measured("peak memory with twice the rows", twice, "MB", aim=400.0)
+    yield Measured("peak memory with twice the rows", twice, "MB", "with the rows once", once, 1.2)
 
 
 def dagster(of: Round) -> Iterator[Measured]:
-    """The full backup job in its Dagster run (start-up of process and instance apart) against the engine alone."""
-    place = of.place
-    from bench.dagster_job import full_backup_job
-
-    taken = alternating(
-        {
-            "engine": lambda: take_backup(place.workspace(), BackupRequest(full=True)),
-            "job": full_backup_job(place),
-        },
-        repeat=of.repeat,
+    """The full backup job in its Dagster run against the engine alone, in a process of its own whose start is apart."""
+    command = [sys.executable, "-m", "bench.dagster_job", str(of.place.folder), str(of.repeat)]
+    found = json.loads(run(command, environment=of.place.environment, discard=False))
+    taken = {name: Sample(tuple(values)) for name, values in found.items()}
+    alone = "the engine alone"
+    yield Measured("full_backup job, nothing new to mark", taken["job"], "s", alone, taken["engine"], 1.3)
+    yield Measured(
+        f"full_backup job, first of all ({DAYS:,} days to mark)", taken["first job"], "s", alone, taken["first"], 1.3
     )
-    yield Measured("full_backup job in its Dagster run", taken["job"], "s", "the engine alone", taken["engine"], 1.3)
+    yield Measured("start-up apart: imports and definitions", taken["start"], "s")
 
 
 MEASURES: dict[str, Measure] = {
@@ -188,48 +151,22 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def _protected(place: Place) -> ProtectedTable:
-    with connect(place.url) as conn:
-        begin(conn, lock_timeout_ms=10_000)
-        return read_protected(conn, place.workspace().configuration, [TABLE])[0]
+def _first_backup(place: Place) -> None:
+    place.empty_repository()
+    work.back_up(place)
 
 
-def _read(place: Place, table: ProtectedTable) -> None:
-    """Everything a backup does with rows but encoding and storing them."""
-    with connect(place.url) as conn, ArrowSession(place.url) as session:
-        begin(conn, lock_timeout_ms=10_000)
-        scan = scan_days(conn, TABLE, only=False, day=table.day)
-        session.script(f"SET work_mem = '{WORK_MEM}'; SET jit = off")
-        batches = row_batches(session, table.source, select_rows(table.source, None))
-        stream = DayStream(batches, layout_of(table.source))
-        for span in plan_spans({label: seen.rows for label, seen in scan.items()}):
-            for label, count in span.days:
-                for _ in stream.parts(label, count):
-                    pass
-        stream.expect_end()
+def _loaded(place: Place, load: list[str]) -> None:
+    place.empty_database("theirs")
+    run(load)
 
 
-def _copy(place: Place, statement: str) -> None:
-    with psycopg.connect(place.url, autocommit=True) as connection:
-        connection.execute(f"SET work_mem = '{WORK_MEM}'; SET jit = off".encode())
-        if "STDOUT" not in statement:
-            connection.execute(statement.encode())
-            return
-        with _null() as sink, connection.cursor().copy(statement.encode()) as copy:
-            for data in copy:
-                sink.write(data)
-
-
-@contextmanager
-def _null() -> Generator[IO[bytes], None, None]:
-    with Path("/dev/null").open("wb") as sink:
-        yield sink
-
-
-def _restored(workspace: Workspace, url: str) -> None:
-    result = restore(workspace, url, RestoreRequest(backup="latest"))
-    if not result.complete:
-        raise RuntimeError(f"the restore failed: {result}")
+def _peaks(of: Round) -> Sample:
+    peaks: list[float] = []
+    for _ in range(of.repeat):
+        of.place.empty_repository()
+        peaks.append(peak_memory("backup", "--full", "--quiet", environment=of.place.environment))
+    return Sample(tuple(peaks))
 
 
 def _mb(size: int) -> Sample:

@@ -47,20 +47,26 @@ class Place:
         """What a process of the CLI or of Dagster needs to work here."""
         return {
             "MOI_SOURCE_URL": self.url,
-            "MOI_REPOSITORY": str(self.folder / "repository"),
+            "MOI_REPOSITORY": str(self.repository),
             "MOI_STATE": str(self.folder / "state"),
             "MOI_CONFIG": str(self.folder / "moi.toml"),
         }
 
-    def workspace(self, *, anew: bool = False) -> Workspace:
-        """The engine's workspace; `anew` begins with an empty repository."""
-        workspace = Workspace(read_settings(self.environment, cwd=self.folder, effective_uid=os.geteuid()))
-        repository = self.folder / "repository"
-        if anew and repository.exists():
-            shutil.rmtree(repository)
-        if not repository.exists():
-            create(workspace.store(), now=workspace.clock.now(), entropy=os.urandom)
-        return workspace
+    @property
+    def repository(self) -> Path:
+        """The folder of the repository."""
+        return self.folder / "repository"
+
+    def workspace(self) -> Workspace:
+        """The engine's workspace."""
+        return Workspace(read_settings(self.environment, cwd=self.folder, effective_uid=os.geteuid()))
+
+    def empty_repository(self) -> None:
+        """Begin with a repository that holds nothing."""
+        if self.repository.exists():
+            shutil.rmtree(self.repository)
+        workspace = self.workspace()
+        create(workspace.store(), now=workspace.clock.now(), entropy=os.urandom)
 
     def program(self, name: str) -> str:
         """A program of the server's own version."""
@@ -81,6 +87,14 @@ class Place:
             fill_shopify(connection, rows=rows, days=DAYS, last_day=LAST_DAY)
             connection.execute("VACUUM (ANALYZE) shopify_import_data")
             connection.execute("CHECKPOINT")
+
+
+def place_at(folder: Path) -> Place:
+    """The place that another process has made; raises LookupError when its server does not run."""
+    server = embedded.running(folder / "server")
+    if server is None:
+        raise LookupError(f"no server runs in {folder}")
+    return Place(folder, server)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.measures import Measured
+from bench.measured import Measured
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 KEPT = "## What misses its aim, and why"
@@ -88,10 +88,10 @@ def write_document(results: Sequence[Measured], *, rows: int, repeat: int) -> No
 _DOCUMENT = """# Benchmarks
 
 `make bench` prints these ratios in one run on one table (`shopify_import_data` with its indexes, 1,300 days), ours and
-the peers' in turns on the same warm server, which shares the cores with the client. Medians, smallest and largest in
-brackets. They are reports, not tests.
+the peers' in turns on the same warm server (fsync on), which shares the cores with the client. Medians, smallest and
+largest in brackets. They are reports, not tests.
 
-{rows:,} rows, {repeat} rounds, {today:%Y-%m-%d}. {machine}.
+{rows:,} rows, {repeat} rounds after one that is not counted, {today:%Y-%m-%d}. {machine}.
 
 {table}
 

@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).parents[1]
 
 
 class Sample(NamedTuple):
-    """Seconds (or bytes) of repeated measurements."""
+    """Seconds (or megabytes) of repeated measurements."""
 
     values: tuple[float, ...]
 
@@ -30,6 +30,13 @@ class Sample(NamedTuple):
         return f"{min(self.values):.2f}-{max(self.values):.2f}"
 
 
+class Side(NamedTuple):
+    """Work to be timed, and what makes it possible and is not timed (an empty repository, an empty database)."""
+
+    work: Callable[[], object]
+    prepare: Callable[[], object] = lambda: None
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Wall time of one call."""
     began = time.perf_counter()
@@ -37,20 +44,18 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def alternating(sides: Mapping[str, Callable[[], object]], *, repeat: int) -> dict[str, Sample]:
+def alternating(sides: Mapping[str, Side], *, repeat: int) -> dict[str, Sample]:
     """Every side `repeat` times, in turns and after one round that is not counted, so that all find the same caches."""
-    for work in sides.values():
-        work()
     taken: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(repeat):
-        names = list(sides)[:: 1 if number % 2 == 0 else -1]
-        for name in names:
-            taken[name].append(seconds(sides[name]))
-    return {name: Sample(tuple(values)) for name, values in taken.items()}
+    for number in range(repeat + 1):
+        for name in list(sides)[:: 1 if number % 2 == 0 else -1]:
+            sides[name].prepare()
+            taken[name].append(seconds(sides[name].work))
+    return {name: Sample(tuple(values[1:])) for name, values in taken.items()}
 
 
 def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None, discard: bool = True) -> str:
-    """Run a program to its end; raises with its own words when it fails."""
+    """Run a program to its end, its output to /dev/null or returned; raises with its own words when it fails."""
     done = subprocess.run(
         command,
         cwd=CHECKOUT,
