@@ -17,6 +17,7 @@ from moi_backup.errors import ConfigurationError, UsageError
 from moi_backup.model.configuration import Configuration, default_configuration
 from moi_backup.model.configuration_document import parse_configuration
 from moi_backup.model.connection_url import check_connection_url, named_variable, shown
+from moi_backup.repository.key_sources import KeySource
 from moi_backup.storage.address import Bucket, parse_address, plain_path
 from moi_backup.storage.s3_access import S3Access, read_access
 
@@ -25,6 +26,7 @@ LATER_VARIABLES = {
     "MOI_UPLOADS": "Backing up uploaded files is not in this release.",
     "MOI_REPORTS": "Backing up generated reports is not in this release.",
 }
+_KEY = re.compile(r"MOI_KEY_([1-9]\d{0,3})")
 DEFAULT_FILE = "moi.toml"
 EMBEDDED_DATABASE = "moi"
 ROOT_STATE = Path("/var/lib/moi-backup")
@@ -105,6 +107,7 @@ class Settings:
     repository: RepositorySetting
     state: FolderSetting
     buckets: S3Access
+    keys: tuple[KeySource, ...] = ()
 
 
 def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) -> Settings:
@@ -122,6 +125,7 @@ def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) 
         repository=_repository(environ, configuration, cwd=cwd, state=state.path),
         state=state,
         buckets=read_access(environ),
+        keys=_keys(environ, cwd=cwd),
     )
 
 
@@ -145,20 +149,14 @@ def read_configuration(environ: Mapping[str, str], *, cwd: Path) -> Configuratio
 
 def _check_variables(environ: Mapping[str, str]) -> None:
     for name in sorted(name for name in environ if name.startswith("MOI_")):
-        if name.startswith("MOI_KEY"):
-            raise ConfigurationError(
-                f"{name} is set, but encryption is not in this release; "
-                "refusing to write plain backups while a key is configured.",
-                remedy=f"Unset {name} if backups may be stored unencrypted.",
-            )
         if name in LATER_VARIABLES:
             raise ConfigurationError(
                 f"{name} is set. {LATER_VARIABLES[name]}",
                 meaning="Going on would leave unprotected what it names.",
                 remedy=f"Unset {name}, and keep those files safe in another way.",
             )
-        if name not in VARIABLES:
-            near = get_close_matches(name, VARIABLES, n=1, cutoff=0.5)
+        if name not in VARIABLES and not _KEY.fullmatch(name):
+            near = ["MOI_KEY_1"] if name.startswith("MOI_KEY") else get_close_matches(name, VARIABLES, n=1, cutoff=0.5)
             raise ConfigurationError(
                 f"The environment variable {name} is unknown.",
                 meaning="Every name that begins with MOI_ is a setting; this one is misspelt or from another release.",
@@ -168,6 +166,12 @@ def _check_variables(environ: Mapping[str, str]) -> None:
             raise ConfigurationError(
                 f"The environment variable {name} is set but empty.", remedy=f"Give it a value, or unset {name}."
             )
+
+
+def _keys(environ: Mapping[str, str], *, cwd: Path) -> tuple[KeySource, ...]:
+    """The configured keys by number; none is read yet."""
+    found = [(int(match[1]), value) for name, value in environ.items() if (match := _KEY.fullmatch(name))]
+    return tuple(KeySource(number, value.strip(), cwd) for number, value in sorted(found))
 
 
 def _state(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) -> FolderSetting:

@@ -14,6 +14,7 @@ from moi_backup.errors import MoiError
 HIDDEN = "***"
 # Greedy to the last @: a password whose own @ or / was not percent-encoded is hidden whole.
 _CREDENTIALS = re.compile(r"(://[^:/?#@\s]*):(\S*)@")
+_KEY = re.compile(r"moi-(?:key|scopes)-1-[A-Za-z0-9_-]{16,}")
 _PARAMETER = re.compile(
     r"(\b\w*(?:password|passwd|passphrase|client_secret)\w*\s*=\s*)('(?:[^'\\]|\\.)*'|[^&\s'\"]+)", re.IGNORECASE
 )
@@ -50,8 +51,10 @@ def tell(texts: Iterable[str], *, secrets: Sequence[str]) -> None:
 
 
 def secrets_of(environ: Mapping[str, str], arguments: Sequence[str]) -> tuple[str, ...]:
-    """Every password this process was given, as written and decoded; the longest first."""
+    """Every password and key this process was given, as written and decoded; the longest first."""
     found = {environ.get("PGPASSWORD", "")}
+    keys = [value for name, value in environ.items() if name.startswith("MOI_KEY_")]
+    found |= {value for value in keys if not value.startswith(("file:", "command:"))}
     for text in (*environ.values(), *arguments):
         for password in [match[2] for match in _CREDENTIALS.finditer(text)]:
             found |= {password, unquote(password)}
@@ -63,4 +66,5 @@ def scrubbed(text: str, *, secrets: Sequence[str]) -> str:
     """The text without known passwords, and without anything that looks like one in a URL."""
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
+    text = _KEY.sub(HIDDEN, text)
     return _PARAMETER.sub(rf"\1{HIDDEN}", _CREDENTIALS.sub(rf"\1:{HIDDEN}@", text))

@@ -19,4 +19,8 @@ def command(invocation: Invocation) -> None:
     made = initialise(invocation.workspace, entropy=os.urandom)
     invocation.output.document(made)
     invocation.output.line(f"Made repository {made.id} at {made.address}.")
+    if made.encrypted:
+        invocation.output.line(
+            "It is encrypted. Without its master key nobody can read it: keep a second copy of the key."
+        )
     invocation.output.line("Next: moi-backup backup")

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "verify": "verify",
     "query": "query",
     "doctor": "doctor",
+    "key": "key",
     "config": "config",
 }
 

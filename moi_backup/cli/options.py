@@ -20,6 +20,13 @@ days_option = click.option(
     "--days", metavar="D|A..B", help="Only this day, or these days; both ends are included, in the configured zone."
 )
 reason_option = click.option("--reason", metavar="TEXT", default="", help="Why; kept with the backup or the restore.")
+without_scope_option = click.option(
+    "--without-scope",
+    "without_scopes",
+    metavar="SCOPE",
+    multiple=True,
+    help="Leave out the columns of this encryption scope, of which the key is not held; may be repeated.",
+)
 wait_option = click.option(
     "--wait",
     metavar="SECONDS",

@@ -15,7 +15,7 @@ import msgspec
 
 from moi_backup.cli.commands import Command
 from moi_backup.cli.invocation import Invocation
-from moi_backup.cli.options import BACKUP
+from moi_backup.cli.options import BACKUP, without_scope_option
 from moi_backup.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +29,10 @@ _PAGE_ROWS = 1000
 @click.command(cls=Command, epilog=BACKUP)
 @click.argument("backup")
 @click.argument("sql", metavar="SELECT")
+@without_scope_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV with a header.")
 @click.pass_obj
-def command(invocation: Invocation, backup: str, sql: str, *, as_csv: bool) -> None:
+def command(invocation: Invocation, backup: str, sql: str, *, without_scopes: tuple[str, ...], as_csv: bool) -> None:
     """Run one SELECT (DuckDB) over the tables of a backup, named as in the database."""
     if as_csv and invocation.json:
         raise UsageError("--csv and --json exclude each other.")
@@ -39,7 +40,7 @@ def command(invocation: Invocation, backup: str, sql: str, *, as_csv: bool) -> N
     from moi_backup.operations.query import query
 
     progress = invocation.progress() if invocation.verbose else Silent()
-    with query(invocation.workspace, backup, sql, progress=progress) as result:
+    with query(invocation.workspace, backup, sql, without_scopes=without_scopes, progress=progress) as result:
         if invocation.json:
             _print_json(result)
         elif as_csv:

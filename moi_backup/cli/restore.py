@@ -18,6 +18,7 @@ from moi_backup.cli.options import (
     table_names,
     table_option,
     wait_option,
+    without_scope_option,
 )
 from moi_backup.cli.restore_document import plan_document, result_document
 from moi_backup.cli.target import target_url
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--schema", metavar="S", help="Restore into this (scratch) schema instead of the tables' own.")
 @table_option
 @days_option
+@without_scope_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @wait_option
 @click.pass_obj
@@ -51,6 +53,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     schema: str | None,
     tables: tuple[str, ...],
     days: str | None,
+    without_scopes: tuple[str, ...],
     dry_run: bool,
     wait: float,
 ) -> int:
@@ -67,6 +70,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
         on_conflict="replace" if on_conflict else None,
         reason=reason,
         wait=wait,
+        without_scopes=without_scopes,
     )
     _require_said(request)
     return _restore(invocation, request, target_url(invocation, to), dry_run=dry_run)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from moi_backup.lake.day_stream import DayStream, Layout, Part
 from moi_backup.lake.digest import chunk_digest
-from moi_backup.lake.parquet import ENCODING, ChunkWriter
+from moi_backup.lake.parquet import ChunkWriter, encoding_of
 from moi_backup.lake.parts import MAXIMUM_WEIGHT
 from moi_backup.model.span import Span
 from moi_backup.model.table import Chunk, ChunkDay
@@ -63,13 +63,16 @@ class Assembled:
             stored=stored,
             size=size,
             weight=self.weight,
-            encoding=ENCODING,
+            encoding=encoding_of(self._layout.columns, self._layout.ring),
             days=tuple(self.days),
         )
 
     def _spill(self) -> ChunkWriter:
         if self._writer is None:
-            self._writer = ChunkWriter(self._path, columns=self._layout.columns, day_column=self._layout.day_column)
+            layout = self._layout
+            self._writer = ChunkWriter(
+                self._path, columns=layout.columns, day_column=layout.day_column, ring=layout.ring
+            )
         if self._rows:
             self._writer.write(pa.concat_tables(self._rows))
         self._rows, self._held = [], 0

@@ -15,6 +15,7 @@ import pyarrow as pa
 from moi_backup.errors import SourceError
 from moi_backup.lake.parts import MINIMUM_WEIGHT, PartCutter
 from moi_backup.lake.prepared_rows import PreparedRows
+from moi_backup.model.key_ring import PLAIN, KeyRing
 from moi_backup.model.table import ChunkDay, Column
 
 DAY_FIELD = "\x00day"  # the label column an export adds for a day column that is no date; no Postgres name holds NUL
@@ -26,6 +27,7 @@ class Layout(NamedTuple):
     columns: tuple[Column, ...]
     order_by: tuple[str, ...]
     day_column: str | None
+    ring: KeyRing = PLAIN
 
 
 class Part(NamedTuple):
@@ -89,7 +91,7 @@ class DayStream:
             yield first.part(label)
             return
         for rows in _parts(itertools.chain([first], runs), self._layout.order_by):
-            whole = PreparedRows(rows, columns=self._layout.columns, day=None)
+            whole = PreparedRows(rows, columns=self._layout.columns, day=None, ring=self._layout.ring)
             yield _Run(whole, 0, rows.num_rows).part(label)
 
     def expect_end(self) -> None:
@@ -136,7 +138,7 @@ def _prepared(batches: Iterator[pa.RecordBatch], layout: Layout) -> Iterator[Pre
     for batch in batches:
         if batch.num_rows:
             day = DAY_FIELD if DAY_FIELD in batch.schema.names else layout.day_column
-            yield PreparedRows(pa.Table.from_batches([batch]), columns=layout.columns, day=day)
+            yield PreparedRows(pa.Table.from_batches([batch]), columns=layout.columns, day=day, ring=layout.ring)
 
 
 def _parts(runs: Iterator[_Run], order_by: tuple[str, ...]) -> Iterator[pa.Table]:

@@ -19,7 +19,8 @@ import pyarrow as pa
 from blake3 import blake3
 
 from moi_backup.lake.untyped import arrow, pc
-from moi_backup.model.table import Column
+from moi_backup.model.key_ring import PLAIN, KeyRing
+from moi_backup.model.table import ChunkDay, Column
 
 COLUMN_DIGEST_BYTES = 16
 
@@ -72,10 +73,14 @@ class _Variable:
 class RowDigester:
     """Digests runs of rows of one table."""
 
-    def __init__(self, rows: pa.Table, columns: Sequence[Column]) -> None:
-        """Prepare `columns` (in any order) of `rows`."""
-        ordered = sorted(columns, key=lambda column: column.name.encode())
-        self._header = b"moi-backup rows 1\n" + msgspec.json.encode([[c.name, c.arrow] for c in ordered]) + b"\n"
+    def __init__(self, rows: pa.Table, columns: Sequence[Column], *, ring: KeyRing = PLAIN) -> None:
+        """Prepare `columns` (in any order) of `rows`; in an encrypted repository digests are keyed by scope.
+
+        Raises WrongKey for a column of a scope that is not held.
+        """
+        ordered = _ordered(columns)
+        self._header = _header(ordered)
+        self._keys = [ring.digest_key(column.scope) for column in ordered]
         arrays = [_contiguous(rows.column(column.name)) for column in ordered]
         self._validity = [_validity(array) for array in arrays]
         self._values = [_values(array) for array in arrays]
@@ -83,13 +88,35 @@ class RowDigester:
     def digest(self, start: int, stop: int) -> RowsDigest:
         """The part digest of rows `start` to `stop` (exclusive)."""
         columns = b"".join(
-            _column_digest(validity, values, start, stop)
-            for validity, values in zip(self._validity, self._values, strict=True)
+            _column_digest(key, validity, values, start, stop)
+            for key, validity, values in zip(self._keys, self._validity, self._values, strict=True)
         )
-        count = str(stop - start).encode()
-        return RowsDigest(
-            blake3(self._header + count + b"\n" + columns).hexdigest(), base64.b64encode(columns).decode()
-        )
+        return _rows_digest(self._header, stop - start, columns)
+
+
+def digest_of_columns(day: ChunkDay, columns: Sequence[Column], kept: Sequence[Column]) -> ChunkDay:
+    """A day as `RowDigester` would digest it with the `kept` ones of its columns alone; its generated ones are not."""
+    if len(kept) == len(columns):
+        return day
+    stored, ordered = base64.b64decode(day.columns), _ordered(columns)
+    at = {column.name: place * COLUMN_DIGEST_BYTES for place, column in enumerate(ordered)}
+    wanted = _ordered(kept)
+    picked = b"".join(stored[at[column.name] : at[column.name] + COLUMN_DIGEST_BYTES] for column in wanted)
+    digest, text = _rows_digest(_header(wanted), day.rows, picked)
+    return msgspec.structs.replace(day, digest=digest, columns=text, generated="")
+
+
+def _ordered(columns: Sequence[Column]) -> list[Column]:
+    return sorted(columns, key=lambda column: column.name.encode())
+
+
+def _header(ordered: Sequence[Column]) -> bytes:
+    return b"moi-backup rows 1\n" + msgspec.json.encode([[c.name, c.arrow] for c in ordered]) + b"\n"
+
+
+def _rows_digest(header: bytes, rows: int, columns: bytes) -> RowsDigest:
+    made = blake3(header + str(rows).encode() + b"\n" + columns).hexdigest()
+    return RowsDigest(made, base64.b64encode(columns).decode())
 
 
 def day_digest(parts: Sequence[str]) -> str:
@@ -115,8 +142,11 @@ def table_digest(days: Iterable[tuple[str, int, str]]) -> str:
     return hasher.hexdigest()
 
 
-def _column_digest(validity: np.ndarray[Any, Any] | None, values: _Values, start: int, stop: int) -> bytes:
-    hasher = blake3(_all_valid(stop - start) if validity is None else _packed(validity[start:stop]))
+def _column_digest(
+    key: bytes | None, validity: np.ndarray[Any, Any] | None, values: _Values, start: int, stop: int
+) -> bytes:
+    first = _all_valid(stop - start) if validity is None else _packed(validity[start:stop])
+    hasher = blake3(first) if key is None else blake3(first, key=key)
     values.feed(hasher, start, stop)
     return hasher.digest(length=COLUMN_DIGEST_BYTES)
 

@@ -16,24 +16,40 @@ from typing import Any, cast
 import pyarrow as pa
 
 from moi_backup.lake.arrow_types import schema_of
+from moi_backup.lake.parquet_encryption import column_in_file, decryption, encryption, scopes_in_file
 from moi_backup.lake.untyped import arrow, pc, pq
+from moi_backup.model.key_ring import PLAIN, KeyRing
 from moi_backup.model.table import Column, TableManifest
 
-ENCODING = "parquet-zstd-1"
+CODEC = "parquet-zstd-1"
 ROW_GROUP_ROWS = 1 << 20
 _SAMPLE_ROWS = 4096
 
 
-class ChunkWriter:
-    """Writes one chunk file. The encodings follow from its first rows alone, so the same rows give the same bytes."""
+def encoding_of(columns: Sequence[Column], ring: KeyRing) -> str:
+    """What names the way of new chunks: the codec, and the keys of an encrypted repository by scope and number."""
+    return "+".join([CODEC, *scopes_in_file(columns, ring)])
 
-    def __init__(self, path: Path, *, columns: Sequence[Column], day_column: str | None) -> None:
-        self._path, self._columns, self._day_column = path, columns, day_column
+
+def is_readable(encoding: str, *, encrypted: bool) -> bool:
+    """Whether this version knows an encoding, in a repository that is encrypted or not."""
+    codec, plus, _ = encoding.partition("+")
+    return codec == CODEC and bool(plus) == encrypted
+
+
+class ChunkWriter:
+    """Writes one chunk file. The encodings follow from its first rows alone, so the same rows give the same bytes.
+
+    (An encrypted file has other bytes each time: its data keys and nonces are random.)
+    """
+
+    def __init__(self, path: Path, *, columns: Sequence[Column], day_column: str | None, ring: KeyRing = PLAIN) -> None:
+        self._path, self._columns, self._day_column, self._ring = path, columns, day_column, ring
         self._writer: Any = None
 
     def write(self, rows: pa.Table) -> None:
         """Append rows (canonical columns by name) as their own row group."""
-        rows = _stored(rows.select([column.name for column in self._columns]), self._columns)
+        rows = _stored(rows.select([column.name for column in self._columns]), self._columns, self._ring)
         if self._writer is None:
             self._writer = self._open(rows)
         self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
@@ -45,8 +61,12 @@ class ChunkWriter:
         writer: Any = self._writer
         writer.close()
 
+    @property
+    def _with_statistics(self) -> list[str] | bool:
+        return [column_in_file(self._day_column, self._ring)] if self._day_column else False
+
     def _open(self, rows: pa.Table) -> Any:
-        repeating = [column.name for column in self._columns if _repeats(rows.column(column.name))]
+        repeating = [name for name in rows.column_names if _repeats(rows.column(name))]
         kinds = dict(zip(rows.schema.names, rows.schema.types, strict=True))
         plain = {name: _plain_encoding(kind) for name, kind in kinds.items() if name not in repeating}
         encodings = {name: encoding for name, encoding in plain.items() if encoding}
@@ -57,24 +77,43 @@ class ChunkWriter:
             compression_level=1,
             use_dictionary=cast("Any", repeating),
             column_encoding=cast("Any", encodings or None),
-            write_statistics=cast("Any", [self._day_column] if self._day_column else False),
+            write_statistics=cast("Any", self._with_statistics),
             store_schema=False,
             store_decimal_as_integer=True,
+            encryption_properties=encryption(self._columns, self._ring),
         )
 
 
-def read_rows(path: Path, table: TableManifest, *, columns: Sequence[Column] | None = None) -> Iterator[pa.Table]:
-    """The rows of a chunk file in stored order as canonical tables, one row group at a time."""
+def read_rows(
+    path: Path, table: TableManifest, *, columns: Sequence[Column] | None = None, ring: KeyRing = PLAIN
+) -> Iterator[pa.Table]:
+    """The rows of a chunk file in stored order as canonical tables, one row group at a time.
+
+    Raises WrongKey for a column under a key that the ring has not.
+    """
     wanted = schema_of(columns if columns is not None else table.columns)
-    with pq.ParquetFile(str(path)) as file:
+    names = [column_in_file(name, ring) for name in wanted.names]
+    with pq.ParquetFile(str(path), decryption_properties=decryption(ring)) as file:
         for index in range(file.num_row_groups):
-            group = file.read_row_group(index, columns=wanted.names, use_threads=False)
-            yield _canonical(group.select(wanted.names), wanted)
+            group = file.read_row_group(index, columns=names, use_threads=False)
+            yield _canonical(group.select(names), wanted)
 
 
-def read_table(path: Path, table: TableManifest) -> pa.Table:
+def first_rows(path: Path, table: TableManifest, *, rows: int, ring: KeyRing = PLAIN) -> pa.Table:
+    """At most so many rows from the beginning of a chunk file, without reading it whole."""
+    wanted = schema_of(table.columns)
+    names = [column_in_file(name, ring) for name in wanted.names]
+    with pq.ParquetFile(str(path), decryption_properties=decryption(ring)) as file:
+        batches: Any = file.iter_batches(batch_size=rows, columns=names)
+        first = next(batches, None)
+    if first is None:
+        return wanted.empty_table()
+    return _canonical(pa.Table.from_batches([first]).select(names), wanted)
+
+
+def read_table(path: Path, table: TableManifest, *, ring: KeyRing = PLAIN) -> pa.Table:
     """All rows of a chunk file at once."""
-    return pa.concat_tables([schema_of(table.columns).empty_table(), *read_rows(path, table)])
+    return pa.concat_tables([schema_of(table.columns).empty_table(), *read_rows(path, table, ring=ring)])
 
 
 def _canonical(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
@@ -91,13 +130,13 @@ def _storage(column: Any) -> Any:
     return column
 
 
-def _stored(rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
+def _stored(rows: pa.Table, columns: Sequence[Column], ring: KeyRing) -> pa.Table:
     """Rows as they go into the file: a uuid gets its logical type, so that SQL sees one."""
     for index, column in enumerate(columns):
         if column.pg_type == "uuid" and column.encoding == "native":
             chunks = [arrow.ExtensionArray.from_storage(pa.uuid(), chunk) for chunk in rows.column(index).chunks]
             rows = rows.set_column(index, column.name, arrow.chunked_array(chunks, type=pa.uuid()))
-    return rows
+    return rows.rename_columns([column_in_file(name, ring) for name in rows.column_names])
 
 
 def _repeats(column: Any) -> bool:

@@ -16,6 +16,7 @@ from moi_backup.lake.digest import RowDigester
 from moi_backup.lake.parts import row_weights
 from moi_backup.lake.untyped import pc
 from moi_backup.model.day import number_of
+from moi_backup.model.key_ring import KeyRing
 from moi_backup.model.table import ChunkDay, Column
 
 _NO_DAY = 2**62  # no date32 has this number
@@ -24,7 +25,8 @@ _NO_DAY = 2**62  # no date32 has this number
 class PreparedRows:
     """The `columns` of rows, of which any run can be weighed, checked and digested. `day`: the column of their days."""
 
-    def __init__(self, rows: pa.Table, *, columns: Sequence[Column], day: str | None) -> None:
+    def __init__(self, rows: pa.Table, *, columns: Sequence[Column], day: str | None, ring: KeyRing) -> None:
+        self._ring = ring
         self.rows = rows.select([column.name for column in columns])
         self._days = None if day is None else _day_numbers(rows.column(day))
         self._digested = [column for column in columns if not column.generated]
@@ -58,11 +60,11 @@ class PreparedRows:
 
     @cached_property
     def _digester(self) -> RowDigester:
-        return RowDigester(self.rows, self._digested)
+        return RowDigester(self.rows, self._digested, ring=self._ring)
 
     @cached_property
     def _generated_digester(self) -> RowDigester:
-        return RowDigester(self.rows, self._generated)
+        return RowDigester(self.rows, self._generated, ring=self._ring)
 
 
 def _day_numbers(days: Any) -> np.ndarray[Any, Any]:

@@ -21,7 +21,7 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked for. `schema` puts the tables into a scratch schema instead of their own.
 
     `in_place` writes into tables that exist, by the policy `on_conflict`; `create_missing` (with a scratch schema)
-    makes those that do not.
+    makes those that do not. `without_scopes` leaves out the columns of these encryption scopes.
     """
 
     backup: str
@@ -33,6 +33,7 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     on_conflict: ConflictPolicy | None = None
     reason: str = ""
     wait: float = 0.0
+    without_scopes: tuple[str, ...] = ()
 
 
 class TablePlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,9 +17,10 @@ from typing import NamedTuple
 from moi_backup.lake.arrow_types import Unrepresentable
 from moi_backup.lake.assemble import Assembled, assemble
 from moi_backup.lake.digest import day_digest, table_digest
-from moi_backup.lake.parquet import ENCODING
+from moi_backup.lake.parquet import encoding_of
 from moi_backup.model.backup import TableEntry
 from moi_backup.model.day import DayRange, order_of
+from moi_backup.model.key_ring import KeyRing
 from moi_backup.model.span import Span, plan_spans
 from moi_backup.model.table import Chunk, ChunkList, ChunkListRef, ScannedDay, TableManifest
 from moi_backup.operations.progress import Progress
@@ -96,7 +97,7 @@ class TableBackup:
         spans = plan_spans({label: seen.rows for label, seen in scan.items()})
         table = table if base is None else table.with_text(_text_columns(base.manifest, table))
         while True:
-            usable = base if base is not None and _comparable(base.manifest, table) else None
+            usable = base if base is not None and _comparable(base.manifest, table, self.repository.ring) else None
             try:
                 written = self._chunks(table, spans, scan, usable, limited=days is not None)
                 break
@@ -167,7 +168,7 @@ class TableBackup:
 
     def _reusable(self, table: ProtectedTable, chunk: Chunk) -> bool:
         return (
-            chunk.encoding == ENCODING
+            chunk.encoding == encoding_of(table.source.columns, self.repository.ring)
             and chunk.stored not in self.damaged
             and self.repository.has_chunk(table.name, chunk)
         )
@@ -176,7 +177,7 @@ class TableBackup:
         self, source: RowSource, reads: Sequence[Read], *, everything: bool
     ) -> Generator[Assembled | None, None, None]:
         """Assembled chunks of all reads; None after the last chunk of each span."""
-        layout = layout_of(source)
+        layout = layout_of(source, self.repository.ring)
         scratch = (self.scratch / f"{source.table.name.encode().hex()[:16]}-{number}" for number in itertools.count())
         for read in reads:
             sql = select_rows(source, None if everything else read.runs)
@@ -263,10 +264,15 @@ def digest_of_chunks(chunks: Iterable[Chunk]) -> str:
     return table_digest((label, rows, digest) for label, (rows, digest) in days_of_chunks(chunks).items())
 
 
-def _comparable(base: TableManifest, table: ProtectedTable) -> bool:
-    """Whether the base's chunks hold the same columns, cut and ordered alike."""
-    then = [(column.name, column.arrow, column.encoding, column.generated) for column in base.columns]
-    now = [(column.name, column.arrow, column.encoding, column.generated) for column in table.source.columns]
+def _comparable(base: TableManifest, table: ProtectedTable, ring: KeyRing) -> bool:
+    """Whether the base's chunks hold the same columns, cut and ordered alike, each under the same scope's key."""
+    then, now = (
+        [
+            (column.name, column.arrow, column.encoding, column.generated, ring.encrypted and column.scope)
+            for column in columns
+        ]
+        for columns in (base.columns, table.source.columns)
+    )
     return then == now and base.day == table.day and base.order_by == table.catalog.order_by
 
 

@@ -17,11 +17,14 @@ class Initialised(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     address: str
     created_at: str
+    encrypted: bool
 
 
 def initialise(workspace: Workspace, *, entropy: Callable[[int], bytes]) -> Initialised:
     """Make the repository; `entropy` gives random bytes (`os.urandom`). Raises UsageError when there is one already."""
     store = workspace.store()
     now = workspace.clock.now()
-    identity = create(store, now=now, entropy=entropy)
-    return Initialised(id=identity, address=store.address, created_at=timestamp(now))
+    identity = create(store, now=now, entropy=entropy, keys=workspace.settings.keys)
+    return Initialised(
+        id=identity, address=store.address, created_at=timestamp(now), encrypted=bool(workspace.settings.keys)
+    )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from moi_backup.lake.parquet import read_table
-from moi_backup.model.table import Chunk, TableManifest
-from moi_backup.operations.stored_table import StoredTable
+from moi_backup.lake.parquet import first_rows, read_table
+from moi_backup.model.key_ring import DEFAULT_SCOPE
+from moi_backup.model.table import Chunk
+from moi_backup.operations.stored_table import StoredTable, without_scopes
 
 ROWS = 5
 CELL_CHARACTERS = 60
@@ -23,13 +24,17 @@ _MARKDOWN = re.compile(r"([\\`*\[\]<>|~])")
 def preview_days(stored: StoredTable, days: Collection[str], *, rows: int = ROWS) -> dict[str, str]:
     """The first stored rows of each of the days as Markdown; a day that the backup does not have is left out.
 
-    Cells are cut at 60 characters. The bytes of the chunks are not checked against their hash.
+    Cells are cut at 60 characters. The bytes of the chunks are not checked against their hash. From an encrypted
+    repository the columns of scope `default` are shown alone: what is shown leaves the encryption behind.
     """
     wanted = frozenset(days)
+    if stored.repository.ring.encrypted:
+        hidden = {column.scope for column in stored.manifest.columns} - {DEFAULT_SCOPE}
+        stored = replace(stored, manifest=without_scopes(stored.manifest, hidden))
     found: dict[str, str] = {}
     for chunk in _chunks(stored, wanted):
         with stored.repository.open_chunk(stored.manifest.table, chunk, check_hash=False) as path:
-            for label, table in _first_rows(path, stored.manifest, chunk, wanted - found.keys(), rows=rows).items():
+            for label, table in _first_rows(path, stored, chunk, wanted - found.keys(), rows=rows).items():
                 found[label] = markdown_table(table)
     return found
 
@@ -47,15 +52,13 @@ def _chunks(stored: StoredTable, wanted: Collection[str]) -> list[Chunk]:
 
 
 def _first_rows(
-    path: Path, manifest: TableManifest, chunk: Chunk, wanted: Collection[str], *, rows: int
+    path: Path, stored: StoredTable, chunk: Chunk, wanted: Collection[str], *, rows: int
 ) -> Mapping[str, pa.Table]:
     """The first rows of the wanted days. A chunk of one day is read no further; only small chunks hold several days."""
     if len(chunk.days) == 1:
-        with pq.ParquetFile(str(path)) as file:
-            batches: Iterator[pa.RecordBatch] = cast("Any", file).iter_batches(batch_size=rows)
-            first = next(batches, None)
-        return {chunk.days[0].day: pa.Table.from_batches([first])} if first is not None else {}
-    table, start = read_table(path, manifest), 0
+        first = first_rows(path, stored.manifest, rows=rows, ring=stored.repository.ring)
+        return {chunk.days[0].day: first} if first.num_rows else {}
+    table, start = read_table(path, stored.manifest, ring=stored.repository.ring), 0
     found: dict[str, pa.Table] = {}
     for part in chunk.days:
         if part.day in wanted and part.day not in found:

@@ -13,6 +13,7 @@ from moi_backup.errors import MoiError
 from moi_backup.lake.arrow_types import Unrepresentable
 from moi_backup.lake.day_stream import DayStream, Miscounted
 from moi_backup.lake.digest import day_digest, table_digest
+from moi_backup.model.key_ring import KeyRing
 from moi_backup.model.table import ChunkDay
 from moi_backup.operations.row_stream import layout_of, row_batches
 from moi_backup.operations.stored_table import spans_of
@@ -37,6 +38,7 @@ def prove_rows(
     expected: Sequence[ChunkDay],
     *,
     runs: Sequence[tuple[str, str]] | None,
+    ring: KeyRing,
     in_load_order: bool = False,
 ) -> Proof:
     """Read back the runs of days (None: every row) and compare; raises Mismatch naming the first day that differs.
@@ -45,10 +47,10 @@ def prove_rows(
     digests prove it.
     """
     if in_load_order:
-        found = _parts(session, source, expected, select_rows(source, runs, ordered=False))
+        found = _parts(session, source, expected, select_rows(source, runs, ordered=False), ring)
         if not isinstance(found, str) and _difference(found, expected) is None:
             return _proof(found, expected)
-    found = _parts(session, source, expected, select_rows(source, runs))
+    found = _parts(session, source, expected, select_rows(source, runs), ring)
     difference = found if isinstance(found, str) else _difference(found, expected)
     if difference is not None or isinstance(found, str):
         raise Mismatch(
@@ -70,9 +72,11 @@ def digest_of_parts(parts: Sequence[ChunkDay]) -> str:
     )
 
 
-def _parts(session: ArrowSession, source: RowSource, expected: Sequence[ChunkDay], sql: str) -> list[ChunkDay] | str:
+def _parts(
+    session: ArrowSession, source: RowSource, expected: Sequence[ChunkDay], sql: str, ring: KeyRing
+) -> list[ChunkDay] | str:
     """The parts of the rows of a SELECT under the backup's day counts, or what makes that impossible."""
-    stream = DayStream(row_batches(session, source, sql), layout_of(source))
+    stream = DayStream(row_batches(session, source, sql), layout_of(source, ring))
     try:
         found = [part.day for span in spans_of(expected) for part in stream.parts(span.name, span.rows)]
         stream.expect_end()

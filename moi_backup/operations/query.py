@@ -7,7 +7,7 @@ in-memory database allows files named `:memory:` beside it, hence only SELECT st
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
@@ -15,10 +15,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from moi_backup.errors import UsageError
+from moi_backup.errors import UsageError, WrongKey
 from moi_backup.lake.arrow_types import schema_of
+from moi_backup.lake.parquet_encryption import column_in_file, dataset_format
 from moi_backup.model.backup import BackupManifest
-from moi_backup.model.table import TableName
+from moi_backup.model.key_ring import KeyRing
+from moi_backup.model.table import Column, TableName
+from moi_backup.operations.locked_columns import LockedColumns, locked_columns
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
@@ -26,6 +29,7 @@ from moi_backup.repository.backups import resolve_backup
 
 MEMORY = "1GB"
 BATCH_ROWS = 2048
+_LOCKED = "moi-backup locked column "
 _AS_THEY_ARE = frozenset(
     {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
     | {"UHUGEINT", "FLOAT", "DOUBLE", "VARCHAR"}
@@ -45,12 +49,17 @@ class QueryResult:
 
 @contextmanager
 def query(
-    workspace: Workspace, backup: str, sql: str, *, progress: Progress | None = None
+    workspace: Workspace,
+    backup: str,
+    sql: str,
+    *,
+    without_scopes: Collection[str] = (),
+    progress: Progress | None = None,
 ) -> Generator[QueryResult, None, None]:
     """Run one SELECT over the tables of a backup: views `schema.table`, and `table` where only one has that name.
 
-    Raises UsageError for what DuckDB refuses, Damaged when a chunk of a table it names is not as written. The rows
-    are valid inside the context.
+    Raises UsageError for what DuckDB refuses, Damaged when a chunk of a table it names is not as written, WrongKey when
+    it reads a column whose scope is neither open nor among `without_scopes`. The rows are valid inside the context.
     """
     repository, chain = workspace.history()
     manifest = resolve_backup(repository, chain, backup)
@@ -58,8 +67,8 @@ def query(
         connection = opened.enter_context(_sandbox())
         statement = _single_select(connection, sql)
         for name in _named(manifest, statement):
-            dataset = _dataset(open_table(repository, manifest, name), opened, progress or Silent())
-            _define(connection, name, dataset, alone=_is_alone(manifest, name))
+            stored = open_table(repository, manifest, name, without=without_scopes)
+            _define(connection, stored, opened, progress or Silent(), alone=_is_alone(manifest, name))
         connection.execute("SET lock_configuration = true")
         yield _run(connection, manifest.id, statement)
 
@@ -124,7 +133,7 @@ def _is_alone(manifest: BackupManifest, name: TableName) -> bool:
 
 
 def _dataset(stored: StoredTable, opened: ExitStack, progress: Progress) -> Any:
-    """The chunk files of a table, each checked by its hash, in canonical columns."""
+    """The chunk files of a table, each checked by its hash, in the columns that are open."""
     chunks = stored.chunks()
     table = stored.manifest.table
     progress.start(str(table), total=sum(chunk.size for chunk in chunks), unit="bytes")
@@ -136,26 +145,44 @@ def _dataset(stored: StoredTable, opened: ExitStack, progress: Progress) -> Any:
     schema = _readable_schema(stored)
     if not paths:
         return cast("Any", schema.empty_table())
-    return cast("Any", ds).dataset(paths, schema=schema, format="parquet")
+    return cast("Any", ds).dataset(paths, schema=schema, format=dataset_format(stored.repository.ring))
 
 
 def _readable_schema(stored: StoredTable) -> pa.Schema:
-    """The canonical schema, a uuid as such."""
-    schema: Any = schema_of(stored.manifest.columns)
-    for index, column in enumerate(stored.manifest.columns):
-        if column.pg_type == "uuid" and column.encoding == "native":
-            schema = schema.set(index, pa.field(column.name, cast("Any", pa.uuid())))
+    """The canonical schema of the columns that are open, as they are called in the files; a uuid as such."""
+    columns = [column for column in stored.manifest.columns if stored.repository.ring.holds(column.scope)]
+    schema: Any = schema_of(columns)
+    for index, column in enumerate(columns):
+        native = column.pg_type == "uuid" and column.encoding == "native"
+        kind = cast("Any", pa.uuid()) if native else schema.field(index).type
+        schema = schema.set(index, pa.field(column_in_file(column.name, stored.repository.ring), kind))
     return schema
 
 
-def _define(connection: Any, name: TableName, dataset: Any, *, alone: bool) -> None:
+def _define(connection: Any, stored: StoredTable, opened: ExitStack, progress: Progress, *, alone: bool) -> None:
+    """The view of a table. A column that is not open is there and fails when it is read."""
+    name, ring = stored.manifest.table, stored.repository.ring
+    locked = locked_columns(stored.manifest, ring)
+    dataset = _dataset(stored, opened, progress)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(name.schema)}")
     connection.execute(f"USE {_quoted(name.schema)}")
-    connection.from_arrow(dataset).create_view(name.name)
+    if ring.encrypted:
+        picked = ", ".join(_picked(column, locked, ring) for column in stored.manifest.columns)
+        connection.from_arrow(dataset).project(picked).create_view(name.name)
+    else:
+        connection.from_arrow(dataset).create_view(name.name)
     connection.execute("USE main")
     if alone and name.schema.casefold() != "main":
         whole = f"{_quoted(name.schema)}.{_quoted(name.name)}"
         connection.execute(f"CREATE VIEW {_quoted(name.name)} AS FROM {whole}")
+
+
+def _picked(column: Column, locked: Sequence[LockedColumns], ring: KeyRing) -> str:
+    why = next((str(found) for found in locked if found.scope == column.scope), None)
+    if why is None:
+        return f"{_quoted(column_in_file(column.name, ring))} AS {_quoted(column.name)}"
+    message = f"{_LOCKED}{column.name}: {why}".replace("'", "''")
+    return f"CAST(error('{message}') AS VARCHAR) AS {_quoted(column.name)}"
 
 
 def _run(connection: Any, backup: str, statement: str) -> QueryResult:
@@ -199,7 +226,13 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _refused(error: duckdb.Error) -> UsageError:
+def _refused(error: duckdb.Error) -> UsageError | WrongKey:
+    if _LOCKED in str(error):
+        return WrongKey(
+            f"The query reads column {str(error).partition(_LOCKED)[2].strip()}.",
+            meaning="What this scope holds can be read by the holders of its key alone.",
+            remedy="Name the columns you need, give the key (MOI_KEY_<n>), or leave the scope out: --without-scope.",
+        )
     return UsageError(
         f"DuckDB refused the query: {str(error).strip()}",
         remedy="Tables are named as in the backup (moi-backup show BACKUP); a name with capitals or spaces is quoted.",

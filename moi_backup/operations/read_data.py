@@ -10,11 +10,14 @@ import pyarrow as pa
 
 from moi_backup.errors import Damaged, StorageError
 from moi_backup.lake.arrow_types import schema_of
-from moi_backup.lake.digest import RowDigester, RowsDigest, chunk_digest
-from moi_backup.lake.parquet import ENCODING, read_rows
+from moi_backup.lake.digest import RowDigester, RowsDigest, chunk_digest, digest_of_columns
+from moi_backup.lake.parquet import is_readable, read_rows
 from moi_backup.model.backup import BackupManifest
+from moi_backup.model.key_ring import PLAIN, KeyRing
 from moi_backup.model.table import Chunk, ChunkDay, Column, TableManifest
+from moi_backup.operations.locked_columns import locked_columns
 from moi_backup.operations.progress import Progress
+from moi_backup.operations.stored_table import without_scopes
 from moi_backup.repository import layout
 from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.reachability import ReachableChunk
@@ -76,7 +79,7 @@ class DataReader:
         name, days = layout.chunk_name(item.table, item.chunk), _labels(item.chunk)
         try:
             with self.repository.open_chunk(item.table, item.chunk) as path:
-                for detail, wrong in contradictions(path, item.manifest, item.chunk):
+                for detail, wrong in contradictions(path, item.manifest, item.chunk, ring=self.repository.ring):
                     yield Fault(name, "content", detail, item.backups, str(item.table), wrong)
         except (Damaged, StorageError) as error:
             yield _fault_of(error, name, backups=item.backups, table=str(item.table), days=days)
@@ -95,18 +98,25 @@ def files_to_read(backups: Sequence[BackupManifest]) -> dict[str, tuple[int, tup
     return found
 
 
-def contradictions(path: Path, table: TableManifest, chunk: Chunk) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What is wrong with a chunk file whose bytes are as written: what, and the days it concerns."""
-    if chunk.encoding != ENCODING:
+def contradictions(
+    path: Path, table: TableManifest, chunk: Chunk, *, ring: KeyRing = PLAIN
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What is wrong with a chunk file whose bytes are as written: what, and the days it concerns.
+
+    Columns of a scope that is not held are left out.
+    """
+    if not is_readable(chunk.encoding, encrypted=ring.encrypted):
         yield f"has the encoding {chunk.encoding}, which this version cannot read", _labels(chunk)
         return
     if chunk_digest((day.day, day.digest) for day in chunk.days) != chunk.digest:
         yield "has days whose digests do not make its own", _labels(chunk)
+    held = without_scopes(table, {locked.scope for locked in locked_columns(table, ring)})
+    days = [digest_of_columns(day, table.restorable, held.restorable) for day in chunk.days]
     try:
-        for day, digest, generated in _recomputed(read_rows(path, table), table, chunk.days):
+        for day, digest, generated in _recomputed(read_rows(path, held, ring=ring), held, days, ring):
             if (digest.digest, digest.columns) != (day.digest, day.columns):
                 yield f"holds rows of {day.day} with the digest {digest.digest} instead of {day.digest}", (day.day,)
-            if generated != day.generated:
+            if generated != day.generated and held == table:
                 yield f"holds generated values of {day.day} that are not those of the manifest", (day.day,)
     except _Miscounted as error:
         yield str(error), _labels(chunk)
@@ -119,7 +129,7 @@ class _Miscounted(Exception):
 
 
 def _recomputed(
-    groups: Iterator[pa.Table], table: TableManifest, days: Sequence[ChunkDay]
+    groups: Iterator[pa.Table], table: TableManifest, days: Sequence[ChunkDay], ring: KeyRing
 ) -> Iterator[tuple[ChunkDay, RowsDigest, str]]:
     """Every day with its digests from the rows, which lie in the order of the days; a day may span row groups."""
     rows = schema_of(table.columns).empty_table()
@@ -131,18 +141,18 @@ def _recomputed(
         while waiting and waiting[0].rows <= held:
             held -= waiting[0].rows
             whole.append(waiting.pop(0))
-        yield from _digests(rows, table, whole)
+        yield from _digests(rows, table, whole, ring)
         rows = rows.slice(rows.num_rows - held)
     if waiting or rows.num_rows:
         raise _Miscounted(f"holds other rows than the {sum(day.rows for day in days)} its days have")
 
 
 def _digests(
-    rows: pa.Table, table: TableManifest, days: Sequence[ChunkDay]
+    rows: pa.Table, table: TableManifest, days: Sequence[ChunkDay], ring: KeyRing
 ) -> Iterator[tuple[ChunkDay, RowsDigest, str]]:
-    digester = RowDigester(rows, table.restorable)
+    digester = RowDigester(rows, table.restorable, ring=ring)
     made = _generated(table)
-    generated = RowDigester(rows, made) if made else None
+    generated = RowDigester(rows, made, ring=ring) if made else None
     start = 0
     for day in days:
         stop = start + day.rows

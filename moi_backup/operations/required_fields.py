@@ -51,7 +51,7 @@ def _count_empty(stored: StoredTable, columns: Sequence[Column]) -> tuple[dict[s
     for chunk in stored.chunks() if columns else []:
         marks = {column.name: [np.zeros(0, dtype=bool)] for column in columns}
         with stored.repository.open_chunk(stored.manifest.table, chunk) as path:
-            for rows in read_rows(path, stored.manifest, columns=columns):
+            for rows in read_rows(path, stored.manifest, columns=columns, ring=stored.repository.ring):
                 for name, found in marks.items():
                     found.append(_is_empty(rows.column(name)))
         for name, found in marks.items():

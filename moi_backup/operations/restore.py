@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from moi_backup.errors import Damaged, Locked, SourceError, UsageError
+from moi_backup.errors import Damaged, Locked, SourceError, UsageError, WrongKey
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
 from moi_backup.operations.database_errors import database_errors
+from moi_backup.operations.locked_columns import locked_columns, wrong_key
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.restore_in_place import count_live, replace_rows
 from moi_backup.operations.restore_new import NewTable, create_tables
@@ -36,9 +37,10 @@ class _Prepared:
     plan: RestorePlan
     repository: Repository
     backup: BackupManifest
+    without: tuple[str, ...]
 
     def table(self, name: TableName) -> StoredTable:
-        return open_table(self.repository, self.backup, name)
+        return open_table(self.repository, self.backup, name, without=self.without)
 
 
 def plan_restore(workspace: Workspace, url: str, request: RestoreRequest) -> RestorePlan:
@@ -99,16 +101,22 @@ def _prepare(workspace: Workspace, url: str, request: RestoreRequest) -> _Prepar
         with database_errors("The restore could not be planned", url=url, meaning="Nothing was written."):
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
             existing = _existing(conn, [_target(name, request) for name in names])
-        tables = tuple(_checked_plan(conn, url, repository, backup, name, request, existing=existing) for name in names)
+        keyless: list[WrongKey] = []
+        tables = tuple(
+            _checked_plan(conn, url, repository, backup, name, request, existing=existing, keyless=keyless)
+            for name in names
+        )
+    if keyless and len(keyless) == len(tables):
+        raise keyless[0]
     plan = RestorePlan(
         backup=backup.id,
         taken_at=backup.started_at,
         address=address_of(url),
         days=request.days,
         tables=tables,
-        notes=_notes(backup, request),
+        notes=(*_notes(backup, request), *(_left_out(repository, backup, request) if request.without_scopes else ())),
     )
-    return _Prepared(plan, repository, backup)
+    return _Prepared(plan, repository, backup, request.without_scopes)
 
 
 def _check_request(request: RestoreRequest) -> None:
@@ -122,6 +130,12 @@ def _check_request(request: RestoreRequest) -> None:
             f"A restore in place needs {' and '.join(missing)}.",
             meaning="It overwrites live rows, so the policy and the reason must be said.",
             remedy="Nothing was written. Add what is missing, or leave out --in-place to restore into new tables.",
+        )
+    if request.without_scopes and (request.in_place or request.schema is None):
+        raise UsageError(
+            "--without-scope restores into new tables of a scratch schema alone.",
+            meaning="A table of its own definition needs all its columns, and a live one would lose what is left out.",
+            remedy="Add --schema NAME and leave out --in-place.",
         )
     if request.on_conflict and not request.in_place:
         raise UsageError(
@@ -185,17 +199,19 @@ def _checked_plan(
     request: RestoreRequest,
     *,
     existing: set[TableName],
+    keyless: list[WrongKey],
 ) -> TablePlan:
     """The plan of one table in a transaction of its own.
 
-    One that is damaged or cannot be looked at is refused alone.
+    One that is damaged, locked by a key or cannot be looked at is refused alone; `keyless` collects the locked ones.
     """
     try:
         with database_errors("it cannot be read", url=url):
             conn.rollback()
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
             return _table_plan(conn, repository, backup, name, request, existing=existing)
-    except (Damaged, Locked, SourceError) as error:
+    except (Damaged, Locked, SourceError, WrongKey) as error:
+        keyless += [error] if isinstance(error, WrongKey) else []
         plan = TablePlan(table=name, target=_target(name, request), action="refuse", rows=0, days=0)
         return _refuse(plan, error.what)
 
@@ -209,7 +225,7 @@ def _table_plan(
     *,
     existing: set[TableName],
 ) -> TablePlan:
-    stored = open_table(repository, backup, name)
+    stored = open_table(repository, backup, name, without=request.without_scopes)
     days = request.days or backup.coverage.days
     parts = stored.parts(days)
     plan = TablePlan(
@@ -219,7 +235,9 @@ def _table_plan(
         rows=sum(part.rows for part in parts),
         days=len({part.day for part in parts}),
     )
-    if days is not None and stored.manifest.day is None:
+    if locked := locked_columns(stored.manifest, repository.ring):
+        raise wrong_key(f"{name} cannot be restored", locked)
+    if days is not None and stored.whole.day is None:
         return _refuse(plan, "it has no day column, so it cannot be restored by days")
     if plan.target in existing and not request.in_place:
         return _refuse(plan, "it exists; restore it in place (--in-place) or into a scratch schema (--schema)")
@@ -228,6 +246,23 @@ def _table_plan(
     if plan.target in existing:
         return count_live(conn, plan, stored, days)
     return plan
+
+
+def _left_out(repository: Repository, backup: BackupManifest, request: RestoreRequest) -> list[str]:
+    """What `without_scopes` leaves out, by table; raises UsageError for a scope that no column is in."""
+    found = {
+        (column.scope, f"{name}.{column.name}")
+        for name in _tables(backup, request)
+        for column in open_table(repository, backup, name).manifest.columns
+        if column.scope in request.without_scopes
+    }
+    empty = set(request.without_scopes) - {scope for scope, _ in found}
+    if empty:
+        raise UsageError(
+            f"No column that would be restored is in scope {', '.join(sorted(empty))}.",
+            remedy="moi-backup show BACKUP --tables names the scope of every column.",
+        )
+    return [f"Left out with scope {scope}: {column}." for scope, column in sorted(found)]
 
 
 def _refuse(plan: TablePlan, why: str) -> TablePlan:

@@ -179,7 +179,7 @@ class _Replacing:
         manifest = self._stored.manifest
         expected = self._stored.parts(self._days)
         source = RowSource(self._target, only, manifest.columns, manifest.day, manifest.order_by)
-        proof = prove_rows(self._session, source, expected, runs=runs)
+        proof = prove_rows(self._session, source, expected, runs=runs, ring=self._stored.repository.ring)
         if not proof.generated_agree:
             self._progress.warn(f"{self._target}: generated columns are computed differently now than in the backup.")
         return proof.digest

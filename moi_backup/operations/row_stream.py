@@ -8,14 +8,15 @@ import pyarrow as pa
 
 from moi_backup.lake.arrow_types import canonical, canonical_dates
 from moi_backup.lake.day_stream import DAY_FIELD, Layout
+from moi_backup.model.key_ring import PLAIN, KeyRing
 from moi_backup.operations.read_ahead import read_ahead
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.export import RowSource
 
 
-def layout_of(source: RowSource) -> Layout:
+def layout_of(source: RowSource, ring: KeyRing = PLAIN) -> Layout:
     """What the assembler needs to know of the table."""
-    return Layout(source.columns, source.order_by, None if source.day is None else source.day.column)
+    return Layout(source.columns, source.order_by, None if source.day is None else source.day.column, ring)
 
 
 def row_batches(session: ArrowSession, source: RowSource, sql: str) -> Iterator[pa.RecordBatch]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import pyarrow as pa
 
+from moi_backup.lake.digest import digest_of_columns
 from moi_backup.lake.parquet import read_rows
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.day import DayRange, month_of
@@ -17,10 +19,14 @@ from moi_backup.repository.repository import Repository
 
 @dataclass(frozen=True, slots=True)
 class StoredTable:
-    """One table manifest of a repository; `days` None means every day, undated and infinite ones included."""
+    """One table manifest of a repository; `days` None means every day, undated and infinite ones included.
+
+    `manifest` may leave out columns of the `whole` one; parts and rows then are as if these had never been.
+    """
 
     repository: Repository
     manifest: TableManifest
+    whole: TableManifest
 
     def chunks(self, days: DayRange | None = None) -> list[Chunk]:
         """The chunks that hold any of the days, in day order."""
@@ -30,7 +36,9 @@ class StoredTable:
 
     def parts(self, days: DayRange | None = None) -> list[ChunkDay]:
         """The days (an oversized day in several parts) in stored order, with their digests."""
-        return [part for chunk in self.chunks(days) for part in chunk.days if _wanted(part, days)]
+        wanted = [part for chunk in self.chunks(days) for part in chunk.days if _wanted(part, days)]
+        kept = self.manifest.restorable
+        return [digest_of_columns(part, self.whole.restorable, kept) for part in wanted]
 
     def rows(self, days: DayRange | None = None) -> Iterator[pa.Table]:
         """The rows in stored order, all columns in canonical types.
@@ -39,15 +47,32 @@ class StoredTable:
         """
         for chunk in self.chunks(days):
             with self.repository.open_chunk(self.manifest.table, chunk) as path:
-                yield from _of_days(read_rows(path, self.manifest), chunk, days)
+                yield from _of_days(read_rows(path, self.manifest, ring=self.repository.ring), chunk, days)
 
 
-def open_table(repository: Repository, backup: BackupManifest, table: TableName) -> StoredTable:
-    """The table as the backup has it; raises KeyError when it is not in it."""
+def open_table(
+    repository: Repository, backup: BackupManifest, table: TableName, *, without: Container[str] = ()
+) -> StoredTable:
+    """The table as the backup has it, `without` the columns of these scopes; raises KeyError when it is not in it."""
     entry = next((entry for entry in backup.tables if entry.table == table), None)
     if entry is None:
         raise KeyError(str(table))
-    return StoredTable(repository, repository.read_table(entry.manifest))
+    whole = repository.read_table(entry.manifest)
+    return StoredTable(repository, without_scopes(whole, without), whole)
+
+
+def without_scopes(table: TableManifest, scopes: Container[str]) -> TableManifest:
+    """A table manifest without the columns of these scopes, and without what speaks of them."""
+    columns = tuple(column for column in table.columns if column.scope not in scopes)
+    names = {column.name for column in columns}
+    return msgspec.structs.replace(
+        table,
+        columns=columns,
+        day=table.day if table.day is not None and table.day.column in names else None,
+        order_by=tuple(name for name in table.order_by if name in names),
+        key=table.key if table.key is not None and names.issuperset(table.key) else None,
+        required=tuple(name for name in table.required if name in names),
+    )
 
 
 def spans_of(parts: Sequence[ChunkDay]) -> list[Span]:

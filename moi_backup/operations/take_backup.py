@@ -28,6 +28,7 @@ from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.hold_snapshot import hold_snapshot
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.protect import ProtectedTable, protected_names, read_protected, unprotected_names
+from moi_backup.operations.scopes import with_scopes
 from moi_backup.operations.workspace import Workspace
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.catalog import read_tables, total_size
@@ -90,6 +91,8 @@ def take_backup(workspace: Workspace, request: BackupRequest, *, progress: Progr
     with connect(url) as conn, database_errors("The backup stopped", url=url, meaning=UNPUBLISHED):
         names = _names(conn, workspace, request)
         with workspace.writing(repository, operation="backup", wait=request.wait) as lease:
+            scopes = {scope for name in names for scope in workspace.configuration.table(name).scopes}
+            repository = with_scopes(workspace, repository, scopes, entropy=os.urandom)
             refuse_while_pruned(repository.store)
             return _Run(workspace, request, repository, lease, conn, url, progress).take(names)
 

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from moi_backup.errors import Damaged, StorageError, UsageError
+from moi_backup.errors import Damaged, StorageError, UsageError, WrongKey
 from moi_backup.model.backup import BackupManifest
+from moi_backup.model.key_ring import KeyRing
 from moi_backup.model.table import TableName
 from moi_backup.model.verdict import Verdict
 from moi_backup.operations.back_up_table import digest_of_chunks
 from moi_backup.operations.judge_backup import Judge, judge_table
+from moi_backup.operations.locked_columns import locked_columns
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.read_data import DataReader, files_to_read
 from moi_backup.operations.workspace import Workspace
@@ -23,7 +25,7 @@ from moi_backup.repository import layout
 from moi_backup.repository.backups import is_recovery_point, read_backup, resolve_backup
 from moi_backup.repository.chain import Chain, published, scan_chain
 from moi_backup.repository.marks import damaged_chunks, mark_damaged, unmark_damaged
-from moi_backup.repository.reachability import list_debris, reachable_chunks
+from moi_backup.repository.reachability import ReachableChunk, list_debris, reachable_chunks
 from moi_backup.repository.reading import SharedDocuments, Unreadable
 from moi_backup.repository.repository import Repository
 from moi_backup.repository.verify import Fault, verify_structure
@@ -185,6 +187,7 @@ class _Run:
             and layout.chunk_name(item.table, item.chunk) not in known
         ]
         reader.read_chunks(chunks)
+        self._notes += _unverified(chunks, self._repository.ring)
         files = files_to_read(manifests)
         reader.read_files(
             {
@@ -231,6 +234,9 @@ class _Run:
                     verdict = judge_table(judge, table, statement)
                 except StorageError as error:
                     verdict = Verdict(passed=False, text=error.what, facts={})
+                except WrongKey as error:
+                    self._notes.append(f"{table}: {statement} was not judged. {error.what}")
+                    continue
                 verdicts.append(_table_verdict(table, statement, verdict))
         return tuple(verdicts)
 
@@ -246,6 +252,16 @@ class _Run:
             temporary=len(debris.temporary),
             unknown=debris.unknown,
         )
+
+
+def _unverified(chunks: Sequence[ReachableChunk], ring: KeyRing) -> list[str]:
+    """The columns whose digests could not be recomputed without their key; the bytes they lie in were hashed."""
+    tables = {str(item.table): item.manifest for item in chunks}
+    return [
+        f"{name}: rows of {locked}; their bytes have the right hash, their values were not looked at."
+        for name, manifest in sorted(tables.items())
+        for locked in locked_columns(manifest, ring)
+    ]
 
 
 def _table_faults(repository: Repository, manifests: Sequence[BackupManifest]) -> list[Fault]:

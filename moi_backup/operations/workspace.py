@@ -54,7 +54,8 @@ class Workspace:
 
     def open(self) -> Repository:
         """The repository; raises NoRepository."""
-        return open_repository(self.store(), heads=self.settings.state.path / "heads")
+        settings = self.settings
+        return open_repository(self.store(), heads=settings.state.path / "heads", keys=settings.keys)
 
     def history(self) -> tuple[Repository, Chain]:
         """The repository and its checked chain."""

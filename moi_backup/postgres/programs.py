@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from moi_backup.errors import MoiError
@@ -64,6 +64,11 @@ def find_program(name: str, *, server_major: int, places: Sequence[Path] | None 
     if not newer:
         raise _missing(name, server_major, found)
     return found[min(newer)]
+
+
+def program_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the keys of the repository: what a program does not need, it cannot show."""
+    return {name: value for name, value in environ.items() if not name.startswith("MOI_KEY_")}
 
 
 def _wheel_places() -> list[Path]:

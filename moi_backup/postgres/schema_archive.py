@@ -11,6 +11,7 @@ Such a comment counts only at the top level of the SQL: the same words inside a 
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from moi_backup.errors import SourceError
-from moi_backup.postgres.programs import find_program
+from moi_backup.postgres.programs import find_program, program_environment
 
 _LIMIT_SECONDS: Final = 600.0
 # What a scan of SQL steps over as a whole: strings, quoted names, dollar quotes, comments.
@@ -60,6 +61,7 @@ def read_archive(archive: Path, *, server_major: int) -> tuple[Entry, ...]:
         [program, "--verbose", "--no-owner", "--no-tablespaces", "--schema-only", "--file=-", archive],
         stdin=subprocess.DEVNULL,
         capture_output=True,
+        env=program_environment(os.environ),
         timeout=_LIMIT_SECONDS,
         check=False,
     )

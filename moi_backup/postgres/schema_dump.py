@@ -16,7 +16,7 @@ from moi_backup.errors import SourceError
 from moi_backup.postgres.catalog import CatalogTable
 from moi_backup.postgres.connection_url import scrub, without_password
 from moi_backup.postgres.identifiers import quote_identifier
-from moi_backup.postgres.programs import find_program
+from moi_backup.postgres.programs import find_program, program_environment
 from moi_backup.postgres.schema_archive import definition_text, read_archive
 from moi_backup.postgres.session import Connection, run
 
@@ -52,7 +52,7 @@ def dump_schema(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        env={**os.environ, **secret, "LC_ALL": "C"},
+        env={**program_environment(os.environ), **secret, "LC_ALL": "C"},
         timeout=_LIMIT_SECONDS,
         check=False,
     )

@@ -69,7 +69,7 @@ def scan_chain(repository: Repository) -> ChainScan:
             continue
         hashes[seq] = documents.digest_of(data)
         try:
-            entries.append(_entry(data, seq=seq))
+            entries.append(_entry(repository, data, seq=seq))
         except DamagedObject as error:
             damage.append(error)
             continue
@@ -89,9 +89,10 @@ def append(
     for _ in range(_ATTEMPTS):
         chain = read_chain(repository)
         entry = next_entry(chain, action=action, backup=backup, at=at, epoch=lease.epoch, manifest=manifest)
-        data = documents.encode_document(entry)
+        name = layout.chain_name(entry.seq)
+        data = repository.chain_bytes(documents.encode_document(entry), name=name)
         lease.assert_held()
-        if repository.store.create(layout.chain_name(entry.seq), data):
+        if repository.store.create(name, data):
             keep_head(_head_file(repository), Head(entry.seq, documents.digest_of(data)))
             return entry
     raise StorageError(
@@ -168,9 +169,9 @@ def _get(store: Store, name: str) -> bytes | None:
         return None
 
 
-def _entry(data: bytes, *, seq: int) -> ChainEntry:
+def _entry(repository: Repository, stored: bytes, *, seq: int) -> ChainEntry:
     name = layout.chain_name(seq)
-    entry = documents.decode_document(data, ChainEntry, name=name)
+    entry = documents.decode_document(repository.unsealed(stored, name=name), ChainEntry, name=name)
     if entry.seq != seq or not layout.is_backup_id(entry.backup):
         raise DamagedObject(name, "content", f"is the entry {entry.seq} for {entry.backup!r}, which cannot stand here")
     return entry

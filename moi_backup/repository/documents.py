@@ -6,7 +6,7 @@ import gzip
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from blake3 import blake3
@@ -15,6 +15,7 @@ from moi_backup.errors import NoRepository
 from moi_backup.repository.damage import DamagedObject
 
 FORMAT = 1
+ENCRYPTION_SCHEME = 1
 _HASH_BYTES = 1 << 20
 _GZIP_LEVEL = 6
 Document = TypeVar("Document", bound=msgspec.Struct)
@@ -26,13 +27,29 @@ class _Versioned(msgspec.Struct):
     format: int = 1
 
 
+class Encryption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a repository is encrypted, and how (docs/format.md, "Encryption")."""
+
+    scheme: int = ENCRYPTION_SCHEME
+
+
 class RepositoryDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`repository.json`: `id` is 32 hex digits; `encryption` is there in encrypted repositories only."""
 
     created_at: str
     id: str
-    encryption: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    encryption: Encryption | msgspec.UnsetType = msgspec.UNSET
     format: int = FORMAT
+
+    @property
+    def scheme(self) -> int:
+        """The encryption scheme; 0 without encryption."""
+        return 0 if self.encryption is msgspec.UNSET else self.encryption.scheme
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether its objects can be read with keys alone."""
+        return self.scheme > 0
 
 
 def encode_document(document: msgspec.Struct) -> bytes:
@@ -49,11 +66,11 @@ def decode_document(data: bytes, kind: type[Document], *, name: str) -> Document
     try:
         version = msgspec.json.decode(data, type=_Versioned).format
         if version > FORMAT:
-            raise _newer(name, f"has format {version}, this version reads up to format {FORMAT}", version)
+            raise newer(name, f"has format {version}, this version reads up to format {FORMAT}", version)
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         if "unknown field" in str(error):
-            raise _newer(name, f"holds what this version does not know ({error})", FORMAT) from error
+            raise newer(name, f"holds what this version does not know ({error})", FORMAT) from error
         raise DamagedObject(name, "content", f"is no valid document ({error})") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DamagedObject(name, "content", f"is no document ({error})") from error
@@ -84,9 +101,9 @@ def require_digest(data: bytes, digest: str, *, name: str) -> None:
         raise DamagedObject(name, "content", f"has the hash {found} instead of {digest}")
 
 
-def hash_file(file: Path) -> tuple[str, int]:
+def hash_file(file: Path, hasher: blake3 | None = None) -> tuple[str, int]:
     """Blake3 and size of a file, read in pieces (not mapped: a failing disk then is an error, not a killed process)."""
-    hasher, size = blake3(), 0
+    hasher, size = hasher or blake3(), 0
     with file.open("rb") as opened:
         while block := opened.read(_HASH_BYTES):
             hasher.update(block)
@@ -101,7 +118,8 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _newer(name: str, detail: str, version: int) -> NoRepository:
+def newer(name: str, detail: str, version: int = FORMAT) -> NoRepository:
+    """The refusal of what a newer version wrote."""
     needed = f"format {version}" if version > FORMAT else "the format of the version that wrote it"
     return NoRepository(
         f"The repository was written by a newer version: {name} {detail}.",

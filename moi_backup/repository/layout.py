@@ -16,6 +16,7 @@ from moi_backup.model.table import Chunk, TableName
 from moi_backup.repository.damage import DamagedObject
 
 REPOSITORY = "repository.json"
+KEYS = "keys/"
 CHUNKS, TABLES, FILES, BACKUPS, CHAIN, TRASH = "chunks/", "tables/", "files/", "backups/", "chain/", "trash/"
 MAX_PART, CUT_PART, CUT_HASH = 120, 80, 32
 SEQ_DIGITS = 10
@@ -75,6 +76,11 @@ def parse_chunk_name(name: str) -> ChunkName:
     schema, table = decode_part(match.group(1)), decode_part(match.group(2))
     known = None if schema is None or table is None else TableName(schema, table)
     return ChunkName(known, match.group(3), match.group(4), match.group(5))
+
+
+def key_name(scope: str, number: int) -> str:
+    """Where key `number` of a scope lies."""
+    return f"{KEYS}{scope}/{number}"
 
 
 def table_name(digest: str) -> str:

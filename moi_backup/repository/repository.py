@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +16,13 @@ from blake3 import blake3
 
 from moi_backup.errors import MoiError, NoRepository, StorageError, UsageError, WrongKey
 from moi_backup.model.backup import BackupManifest
+from moi_backup.model.key_ring import DEFAULT_SCOPE, LASTING, PLAIN, KeyRing
 from moi_backup.model.table import Chunk, ChunkList, TableManifest, TableName
 from moi_backup.repository import documents, layout
 from moi_backup.repository.damage import DamagedObject
+from moi_backup.repository.key_sources import KeySource, read_keys
+from moi_backup.repository.scope_keys import create_key, read_ring, require_master
+from moi_backup.repository.sealing import OVERHEAD, seal, seal_file, unseal, unseal_file
 from moi_backup.storage.store import ObjectMissing, Store
 
 _COPY_BYTES = 1 << 20
@@ -38,11 +42,15 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """An open repository; `heads` is the folder outside of it that remembers how long its chain was."""
+    """An open repository; `heads` is the folder outside of it that remembers how long its chain was.
+
+    `ring` holds its keys; without encryption that is an empty one.
+    """
 
     store: Store
     id: str
     heads: Path
+    ring: KeyRing = PLAIN
 
     def write_backup(self, manifest: BackupManifest) -> str:
         """Store a backup manifest and return the blake3 of its bytes, for the chain.
@@ -50,6 +58,7 @@ class Repository:
         It is no backup before the chain says so.
         """
         name, data = layout.backup_name(manifest.id), documents.encode_document(manifest)
+        data = seal(data, name=name, ring=self.ring)
         if not self.store.create(name, data) and self.store.get(name) != data:
             raise MoiError(
                 f"{name} exists and holds another manifest.",
@@ -118,20 +127,59 @@ class Repository:
     def write_file(self, content: Path | bytes) -> Stored:
         """Store a whole file unless it is there; a file given by its path is left where it is."""
         if isinstance(content, bytes):
-            stored = Stored(documents.digest_of(content), len(content))
+            stored = Stored(self.ring.name_digest(content), len(content) + self._overhead)
             if not self._holds_file(stored):
-                self.store.put(layout.file_name(stored.digest), content)
+                name = layout.file_name(stored.digest)
+                self.store.put(name, seal(content, name=name, ring=self.ring))
             return stored
         with self._copied(content) as (copy, stored):
             if not self._holds_file(stored):
-                self.store.upload(layout.file_name(stored.digest), copy)
+                name = layout.file_name(stored.digest)
+                with self._sealed(copy, name=name) as sealed:
+                    self.store.upload(name, sealed)
         return stored
 
     @contextmanager
     def open_file(self, digest: str, *, size: int) -> Generator[Path]:
         """A whole file as a local file, after its size and hash were checked."""
-        with self._open(layout.file_name(digest), digest=digest, size=size) as path:
+        name = layout.file_name(digest)
+        if not self.ring.encrypted:
+            with self._open(name, digest=digest, size=size) as path:
+                yield path
+            return
+        with self._open(name, digest=None, size=size) as stored, self._scratch_file() as plain:
+            unseal_file(stored, plain, name=name, ring=self.ring)
+            _check_file(plain, name=name, digest=digest, size=size - OVERHEAD, hasher=self.ring.name_hasher())
+            yield plain
+
+    def chain_bytes(self, data: bytes, *, name: str) -> bytes:
+        """The bytes to store for an entry of the chain, which no rekey ever writes anew."""
+        return seal(data, name=name, ring=self.ring, number=LASTING)
+
+    def unsealed(self, stored: bytes, *, name: str) -> bytes:
+        """The content of a whole object; raises DamagedObject unless it was stored under this name."""
+        return unseal(stored, name=name, ring=self.ring)
+
+    @contextmanager
+    def _sealed(self, file: Path, *, name: str) -> Generator[Path]:
+        if not self.ring.encrypted:
+            yield file
+            return
+        with self._scratch_file() as sealed:
+            seal_file(file, sealed, name=name, ring=self.ring)
+            yield sealed
+
+    @property
+    def _overhead(self) -> int:
+        return OVERHEAD if self.ring.encrypted else 0
+
+    @contextmanager
+    def _scratch_file(self) -> Generator[Path]:
+        path = self.store.scratch() / f"{os.getpid()}-{os.urandom(8).hex()}"
+        try:
             yield path
+        finally:
+            path.unlink(missing_ok=True)
 
     @contextmanager
     def _open(self, name: str, *, digest: str | None, size: int) -> Generator[Path]:
@@ -143,19 +191,16 @@ class Repository:
 
     @contextmanager
     def _copied(self, source: Path) -> Generator[tuple[Path, Stored]]:
-        copy = self.store.scratch() / f"{os.getpid()}-{os.urandom(8).hex()}"
-        try:
+        with self._scratch_file() as copy:
             try:
-                stored = _copy(source, copy)
+                digest, size = _copy(source, copy, hasher=self.ring.name_hasher())
             except OSError as error:
                 raise StorageError(
                     f"Could not copy {source} into {self.store.address}: {error.strerror}.",
                     meaning="The file is not in the repository.",
                     remedy="See that it can be read and that there is room for it, then try again.",
                 ) from error
-            yield copy, stored
-        finally:
-            copy.unlink(missing_ok=True)
+            yield copy, Stored(digest, size + self._overhead)
 
     def _holds_file(self, stored: Stored) -> bool:
         try:
@@ -168,13 +213,15 @@ class Repository:
         with _required(name):
             data = self.store.get(name)
         documents.require_digest(data, stored, name=name)
-        return documents.decode_document(data, BackupManifest, name=name)
+        sealed_as = layout.backup_name(name.rpartition("/")[2])  # also in the trash, where it lies byte for byte
+        return documents.decode_document(self.unsealed(data, name=sealed_as), BackupManifest, name=name)
 
     def _write_compressed(self, document: msgspec.Struct) -> str:
         data = documents.encode_document(document)
-        digest = documents.digest_of(data)
+        digest = self.ring.name_digest(data)
         if not self._holds_compressed(digest):
-            self.store.put(layout.table_name(digest), documents.compress(data))
+            name = layout.table_name(digest)
+            self.store.put(name, seal(documents.compress(data), name=name, ring=self.ring))
         return digest
 
     def _holds_compressed(self, digest: str) -> bool:
@@ -192,42 +239,80 @@ class Repository:
         name = layout.table_name(digest)
         with _required(name):
             stored = self.store.get(name)
-        data = documents.decompress(stored, name=name)
-        documents.require_digest(data, digest, name=name)
+        data = documents.decompress(self.unsealed(stored, name=name), name=name)
+        found = self.ring.name_digest(data)
+        if found != digest:
+            raise DamagedObject(name, "content", f"has the hash {found} instead of {digest}")
         return data
 
 
-def create(store: Store, *, now: datetime, entropy: Callable[[int], bytes]) -> str:
+def create(store: Store, *, now: datetime, entropy: Callable[[int], bytes], keys: Sequence[KeySource] = ()) -> str:
     """Make a repository in an empty store and return its id; `entropy` gives that many random bytes (`os.urandom`).
 
-    Raises UsageError when there is one already.
+    With keys it is encrypted. Raises UsageError when there is one already, WrongKey when a key cannot be had.
     """
     document = documents.RepositoryDocument(created_at=documents.timestamp(now), id=entropy(16).hex())
+    given = read_keys(keys)
+    if keys:
+        require_master(given)
+        document = msgspec.structs.replace(document, encryption=documents.Encryption())
     if _has_history(store) or not store.create(layout.REPOSITORY, documents.encode_document(document)):
+        document = _unfinished(store) if keys else None
+    if document is None:
         raise UsageError(
             f"There already is a repository at {store.address}.",
             meaning="It was left as it is.",
             remedy="Use it (moi-backup status), or choose another place by MOI_REPOSITORY.",
         )
+    if keys:
+        master = require_master(given)
+        create_key(
+            store,
+            repository=document.id,
+            scope=DEFAULT_SCOPE,
+            number=1,
+            digest=None,
+            master=master,
+            now=now,
+            entropy=entropy,
+        )
     return document.id
 
 
-def open_repository(store: Store, *, heads: Path) -> Repository:
+def _unfinished(store: Store) -> documents.RepositoryDocument | None:
+    """The encrypted repository whose `init` was killed before it made the first key: nothing is in it yet."""
+    document = identify(store)
+    begun = not document.is_encrypted or _has_history(store) or any(store.list(layout.KEYS))
+    return None if begun else document
+
+
+def open_repository(store: Store, *, heads: Path, keys: Sequence[KeySource] = ()) -> Repository:
     """The repository in a store; `heads` is a folder of the state.
 
-    Raises NoRepository when there is none or a newer version wrote it, WrongKey when it is encrypted.
+    Raises NoRepository when there is none or a newer version wrote it, WrongKey when keys and repository do not fit.
     """
-    document = _read_identity(store)
-    if document.encryption is not msgspec.UNSET:
+    document = identify(store)
+    if not document.is_encrypted:
+        _refuse_keys(store, keys)
+        return Repository(store=store, id=document.id, heads=heads)
+    if document.scheme > documents.ENCRYPTION_SCHEME:
+        raise documents.newer(layout.REPOSITORY, f"has the encryption scheme {document.scheme}")
+    ring = read_ring(store, read_keys(keys), repository=document.id)
+    return Repository(store=store, id=document.id, heads=heads, ring=ring)
+
+
+def _refuse_keys(store: Store, keys: Sequence[KeySource]) -> None:
+    if keys:
         raise WrongKey(
-            f"The repository at {store.address} is encrypted.",
-            meaning="This version of moi-backup reads repositories without encryption only.",
-            remedy="Use the version that wrote it, with its keys.",
+            f"The repository at {store.address} is not encrypted, but {keys[0].variable} is set.",
+            meaning="Nothing is written in the clear while a key is configured.",
+            remedy="Make an encrypted repository in another place (MOI_REPOSITORY, moi-backup init) and take a full "
+            f"backup; to use this one as it is, unset {keys[0].variable}.",
         )
-    return Repository(store=store, id=document.id, heads=heads)
 
 
-def _read_identity(store: Store) -> documents.RepositoryDocument:
+def identify(store: Store) -> documents.RepositoryDocument:
+    """What `repository.json` says, without opening anything; raises NoRepository or DamagedObject."""
     try:
         data = store.get(layout.REPOSITORY)
     except ObjectMissing as error:
@@ -258,10 +343,10 @@ def _required(name: str) -> Generator[None]:
         raise DamagedObject(name, "missing", "is missing") from error
 
 
-def _check_file(path: Path, *, name: str, digest: str | None, size: int) -> None:
+def _check_file(path: Path, *, name: str, digest: str | None, size: int, hasher: blake3 | None = None) -> None:
     try:
         found = path.stat().st_size
-        stored = digest if digest is None or found != size else documents.hash_file(path)[0]
+        stored = digest if digest is None or found != size else documents.hash_file(path, hasher)[0]
     except OSError as error:
         raise DamagedObject(name, "unreadable", f"cannot be read ({error.strerror})") from error
     if found != size:
@@ -270,12 +355,12 @@ def _check_file(path: Path, *, name: str, digest: str | None, size: int) -> None
         raise DamagedObject(name, "content", f"has the hash {stored} instead of {digest}")
 
 
-def _copy(source: Path, target: Path) -> Stored:
+def _copy(source: Path, target: Path, *, hasher: blake3) -> tuple[str, int]:
     """Copy a file and hash the very bytes that were copied: the source may be changing."""
-    hasher, size = blake3(), 0
+    size = 0
     with source.open("rb") as reading, target.open("xb") as writing:
         while block := reading.read(_COPY_BYTES):
             hasher.update(block)
             writing.write(block)
             size += len(block)
-    return Stored(hasher.hexdigest(), size)
+    return hasher.hexdigest(), size

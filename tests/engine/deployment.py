@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,14 @@ from moi_backup.settings import read_settings
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """`url` is the protected database; `folder` holds the repository, the state and moi.toml."""
+    """`url` is the protected database; `folder` holds the repository, the state and moi.toml.
+
+    `keys` are the `MOI_KEY_<n>` of its processes.
+    """
 
     url: str
     folder: Path
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def environ(self) -> dict[str, str]:
@@ -36,6 +41,7 @@ class Deployment:
             "MOI_REPOSITORY": str(self.folder / "repository"),
             "MOI_STATE": str(self.folder / "state"),
             "MOI_CONFIG": str(self.folder / "moi.toml"),
+            **self.keys,
         }
 
     @property
@@ -50,7 +56,8 @@ class Deployment:
     def initialise(self) -> None:
         """Create the repository."""
         workspace = self.workspace
-        repository.create(workspace.store(), now=workspace.clock.now(), entropy=os.urandom)
+        keys = workspace.settings.keys
+        repository.create(workspace.store(), now=workspace.clock.now(), entropy=os.urandom, keys=keys)
 
     def sql(self, text: str, *, url: str | None = None) -> list[tuple[Any, ...]]:
         """Run statements (each on its own, several as one transaction); the rows of the last one, if it has any."""

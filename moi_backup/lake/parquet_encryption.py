@@ -1,0 +1,107 @@
+"""Parquet's modular encryption: a data key a column, wrapped by the key of the column's scope; the footer by `default`.
+
+Every column is named to pyarrow: one that is not would be written in the clear. Its list of columns is a text that
+commas and colons cut, so in an encrypted file a column is called by the hex of its name.
+"""
+
+# pyarrow's stubs leave the types of its encryption unknown, and say str where `unwrap_key` returns bytes.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportIncompatibleMethodOverride=false
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.dataset as ds
+import pyarrow.parquet.encryption as pe
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from moi_backup.model.key_ring import DEFAULT_SCOPE, KeyRing, parse_key_name
+from moi_backup.model.table import Column
+
+DATA_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class ScopeKeys(pe.KmsClient):
+    """Wraps and unwraps data keys by the keys of a ring, which files call `financial.2`."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        super().__init__()
+        self._ring = ring
+
+    def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
+        """The data key under the scope key, as base64; refuses a data key that has not 256 bits."""
+        if len(key_bytes) != DATA_KEY_BYTES:
+            raise ValueError(f"a data key of {8 * len(key_bytes)} bits instead of {8 * DATA_KEY_BYTES}")
+        nonce = os.urandom(_NONCE_BYTES)
+        wrapped = self._cipher(master_key_identifier).encrypt(nonce, key_bytes, master_key_identifier.encode())
+        return base64.b64encode(nonce + wrapped).decode()
+
+    def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:
+        """Inverse of `wrap_key`; raises WrongKey when the ring has not the key, ValueError when it does not open."""
+        wrapped = base64.b64decode(wrapped_key)
+        try:
+            name = master_key_identifier.encode()
+            return self._cipher(master_key_identifier).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], name)
+        except InvalidTag:
+            raise ValueError(f"a data key does not open with {master_key_identifier}") from None
+
+    def _cipher(self, name: str) -> AESGCM:
+        scope, number = parse_key_name(name)
+        return AESGCM(self._ring.key(scope, number).secret)
+
+
+def column_in_file(name: str, ring: KeyRing) -> str:
+    """What a column is called in the files of a repository."""
+    return name.encode().hex() if ring.encrypted else name
+
+
+def scopes_in_file(columns: Sequence[Column], ring: KeyRing) -> list[str]:
+    """The current keys that a file of these columns is written under, by name; none without encryption."""
+    if not ring.encrypted:
+        return []
+    return [ring.key(scope).name for scope in sorted({DEFAULT_SCOPE, *(column.scope for column in columns)})]
+
+
+def encryption(columns: Sequence[Column], ring: KeyRing) -> Any:
+    """The properties of a writer; None without encryption. Raises WrongKey for a scope that is not held."""
+    if not ring.encrypted:
+        return None
+    names: dict[str, Any] = {}
+    for column in columns:
+        names.setdefault(ring.key(column.scope).name, []).append(column_in_file(column.name, ring))
+    configuration = pe.EncryptionConfiguration(
+        footer_key=ring.key(DEFAULT_SCOPE).name,
+        column_keys=names,
+        encryption_algorithm="AES_GCM_V1",
+        plaintext_footer=False,
+        double_wrapping=False,  # with it, and without the next line, keys of 128 bits appear silently
+        data_key_length_bits=8 * DATA_KEY_BYTES,
+    )
+    return _factory(ring).file_encryption_properties(pe.KmsConnectionConfig(), configuration)
+
+
+def decryption(ring: KeyRing) -> Any:
+    """The properties of a reader; None without encryption."""
+    if not ring.encrypted:
+        return None
+    return _factory(ring).file_decryption_properties(pe.KmsConnectionConfig(), pe.DecryptionConfiguration())
+
+
+def dataset_format(ring: KeyRing) -> Any:
+    """The format of a dataset of chunk files."""
+    untyped: Any = ds
+    if not ring.encrypted:
+        return "parquet"
+    config = untyped.ParquetDecryptionConfig(_factory(ring), pe.KmsConnectionConfig(), pe.DecryptionConfiguration())
+    options = untyped.ParquetFragmentScanOptions(decryption_config=config)
+    return untyped.ParquetFileFormat(default_fragment_scan_options=options)
+
+
+def _factory(ring: KeyRing) -> Any:
+    return pe.CryptoFactory(lambda _: ScopeKeys(ring))
