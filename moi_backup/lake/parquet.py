@@ -18,7 +18,7 @@ import pyarrow as pa
 from moi_backup.lake.arrow_types import schema_of
 from moi_backup.lake.parquet_encryption import column_in_file, decryption, encryption, scopes_in_file
 from moi_backup.lake.untyped import arrow, pc, pq
-from moi_backup.model.key_ring import PLAIN, KeyRing
+from moi_backup.model.key_ring import PLAIN, KeyName, KeyRing, parse_key_name
 from moi_backup.model.table import Column, TableManifest
 
 CODEC = "parquet-zstd-1"
@@ -37,6 +37,11 @@ def is_readable(encoding: str, *, encrypted: bool) -> bool:
     return codec == CODEC and bool(plus) == encrypted
 
 
+def keys_of(encoding: str) -> list[KeyName]:
+    """The keys that an encoding names; none without encryption."""
+    return [parse_key_name(name) for name in encoding.split("+")[1:]]
+
+
 class ChunkWriter:
     """Writes one chunk file. The encodings follow from its first rows alone, so the same rows give the same bytes.
 
@@ -49,7 +54,8 @@ class ChunkWriter:
 
     def write(self, rows: pa.Table) -> None:
         """Append rows (canonical columns by name) as their own row group."""
-        rows = _stored(rows.select([column.name for column in self._columns]), self._columns, self._ring)
+        rows = with_uuids(rows.select([column.name for column in self._columns]), self._columns)
+        rows = rows.rename_columns([column_in_file(name, self._ring) for name in rows.column_names])
         if self._writer is None:
             self._writer = self._open(rows)
         self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
@@ -130,13 +136,13 @@ def _storage(column: Any) -> Any:
     return column
 
 
-def _stored(rows: pa.Table, columns: Sequence[Column], ring: KeyRing) -> pa.Table:
-    """Rows as they go into the file: a uuid gets its logical type, so that SQL sees one."""
+def with_uuids(rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """Rows as files and SQL have them: a uuid gets its logical type."""
     for index, column in enumerate(columns):
         if column.pg_type == "uuid" and column.encoding == "native":
             chunks = [arrow.ExtensionArray.from_storage(pa.uuid(), chunk) for chunk in rows.column(index).chunks]
             rows = rows.set_column(index, column.name, arrow.chunked_array(chunks, type=pa.uuid()))
-    return rows.rename_columns([column_in_file(name, ring) for name in rows.column_names])
+    return rows
 
 
 def _repeats(column: Any) -> bool:

@@ -15,7 +15,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow.dataset as ds
 import pyarrow.parquet.encryption as pe
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -91,16 +90,6 @@ def decryption(ring: KeyRing) -> Any:
     if not ring.encrypted:
         return None
     return _factory(ring).file_decryption_properties(pe.KmsConnectionConfig(), pe.DecryptionConfiguration())
-
-
-def dataset_format(ring: KeyRing) -> Any:
-    """The format of a dataset of chunk files."""
-    untyped: Any = ds
-    if not ring.encrypted:
-        return "parquet"
-    config = untyped.ParquetDecryptionConfig(_factory(ring), pe.KmsConnectionConfig(), pe.DecryptionConfiguration())
-    options = untyped.ParquetFragmentScanOptions(decryption_config=config)
-    return untyped.ParquetFileFormat(default_fragment_scan_options=options)
 
 
 def _factory(ring: KeyRing) -> Any:

@@ -56,7 +56,7 @@ class KeyRing:
         found = self.keys.get((scope, wanted))
         if found is None:
             raise WrongKey(
-                f"Key {key_name(scope, wanted)} is needed: {self.withheld.get((scope, wanted), 'it does not exist')}.",
+                f"Key {key_name(scope, wanted)} is needed: {self.why_not((scope, wanted))}.",
                 meaning=f"Nothing in scope {scope} can be read or written without it.",
                 remedy="See moi-backup key list for what there is and which key opens it.",
             )
@@ -76,7 +76,11 @@ class KeyRing:
     def lacks(self, scopes: Iterable[str]) -> dict[str, str]:
         """The scopes among these that are not held, with the reason."""
         missing = sorted({scope for scope in scopes if not self.holds(scope)})
-        return {scope: self.withheld.get((scope, self.current.get(scope, 1)), "it does not exist") for scope in missing}
+        return {scope: self.why_not((scope, self.current.get(scope, 1))) for scope in missing}
+
+    def why_not(self, name: KeyName) -> str:
+        """Why a key is not held."""
+        return self.withheld.get(name, "it does not exist")
 
     def name_digest(self, data: bytes) -> str:
         """What a content-addressed object is called: blake3, keyed where names must reveal nothing."""

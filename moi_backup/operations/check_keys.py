@@ -52,7 +52,7 @@ def _read_rows(workspace: Workspace) -> tuple[str | None, tuple[str, ...]]:
     read: set[str] = set()
     for entry in backup.tables:
         stored = open_table(repository, backup, entry.table)
-        closed = {column.scope for column in stored.whole.columns if not repository.ring.holds(column.scope)}
+        closed = {locked.scope for locked in stored.locked()}
         held = without_scopes(stored.whole, closed)
         for chunk in stored.chunks()[-1:]:
             with repository.open_chunk(entry.table, chunk) as path:

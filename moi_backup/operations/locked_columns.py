@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from moi_backup.errors import WrongKey
+from moi_backup.lake.parquet import keys_of
 from moi_backup.model.key_ring import KeyRing
 from moi_backup.model.table import TableManifest
 
@@ -20,13 +22,12 @@ class LockedColumns(NamedTuple):
         return f"scope {self.scope} ({', '.join(self.columns)}) is not open: {self.why}"
 
 
-def locked_columns(table: TableManifest, ring: KeyRing) -> list[LockedColumns]:
-    """What of a table cannot be read with these keys; nothing without encryption."""
-    lacking = ring.lacks(column.scope for column in table.columns)
-    return [
-        LockedColumns(scope, tuple(column.name for column in table.columns if column.scope == scope), why)
-        for scope, why in lacking.items()
-    ]
+def locked_columns(table: TableManifest, ring: KeyRing, encodings: Iterable[str]) -> list[LockedColumns]:
+    """What of a table's chunks in these encodings cannot be read; nothing without encryption."""
+    needed = {key for encoding in set(encodings) for key in keys_of(encoding)}
+    lacking = {scope: ring.why_not((scope, number)) for scope, number in sorted(needed - ring.keys.keys())}
+    columns = {scope: tuple(column.name for column in table.columns if column.scope == scope) for scope in lacking}
+    return [LockedColumns(scope, columns[scope], why) for scope, why in lacking.items() if columns[scope]]
 
 
 def wrong_key(what: str, locked: list[LockedColumns]) -> WrongKey:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 import duckdb
@@ -17,11 +18,10 @@ import pyarrow.dataset as ds
 
 from moi_backup.errors import UsageError, WrongKey
 from moi_backup.lake.arrow_types import schema_of
-from moi_backup.lake.parquet_encryption import column_in_file, dataset_format
+from moi_backup.lake.parquet import read_rows, with_uuids
 from moi_backup.model.backup import BackupManifest
-from moi_backup.model.key_ring import KeyRing
 from moi_backup.model.table import Column, TableName
-from moi_backup.operations.locked_columns import LockedColumns, locked_columns
+from moi_backup.operations.locked_columns import LockedColumns
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
@@ -132,55 +132,76 @@ def _is_alone(manifest: BackupManifest, name: TableName) -> bool:
     return folded[name.name.casefold()] == 1
 
 
-def _dataset(stored: StoredTable, opened: ExitStack, progress: Progress) -> Any:
-    """The chunk files of a table, each checked by its hash, in the columns that are open."""
-    chunks = stored.chunks()
-    table = stored.manifest.table
-    progress.start(str(table), total=sum(chunk.size for chunk in chunks), unit="bytes")
-    paths: list[str] = []
-    for chunk in chunks:
-        paths.append(str(opened.enter_context(stored.repository.open_chunk(table, chunk))))
-        progress.advance(str(table), chunk.size)
-    progress.finish(str(table), f"{len(chunks)} chunks checked")
-    schema = _readable_schema(stored)
-    if not paths:
-        return cast("Any", schema.empty_table())
-    return cast("Any", ds).dataset(paths, schema=schema, format=dataset_format(stored.repository.ring))
-
-
-def _readable_schema(stored: StoredTable) -> pa.Schema:
-    """The canonical schema of the columns that are open, as they are called in the files; a uuid as such."""
-    columns = [column for column in stored.manifest.columns if stored.repository.ring.holds(column.scope)]
-    schema: Any = schema_of(columns)
-    for index, column in enumerate(columns):
-        native = column.pg_type == "uuid" and column.encoding == "native"
-        kind = cast("Any", pa.uuid()) if native else schema.field(index).type
-        schema = schema.set(index, pa.field(column_in_file(column.name, stored.repository.ring), kind))
-    return schema
-
-
 def _define(connection: Any, stored: StoredTable, opened: ExitStack, progress: Progress, *, alone: bool) -> None:
     """The view of a table. A column that is not open is there and fails when it is read."""
-    name, ring = stored.manifest.table, stored.repository.ring
-    locked = locked_columns(stored.manifest, ring)
-    dataset = _dataset(stored, opened, progress)
+    name = stored.manifest.table
+    locked = stored.locked()
+    source = connection.from_arrow(_source(stored, _checked_files(stored, opened, progress), locked))
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(name.schema)}")
     connection.execute(f"USE {_quoted(name.schema)}")
-    if ring.encrypted:
-        picked = ", ".join(_picked(column, locked, ring) for column in stored.manifest.columns)
-        connection.from_arrow(dataset).project(picked).create_view(name.name)
-    else:
-        connection.from_arrow(dataset).create_view(name.name)
+    picked = ", ".join(_picked(column, locked) for column in stored.manifest.columns)
+    (source.project(picked) if locked else source).create_view(name.name)
     connection.execute("USE main")
     if alone and name.schema.casefold() != "main":
         whole = f"{_quoted(name.schema)}.{_quoted(name.name)}"
         connection.execute(f"CREATE VIEW {_quoted(name.name)} AS FROM {whole}")
 
 
-def _picked(column: Column, locked: Sequence[LockedColumns], ring: KeyRing) -> str:
+def _checked_files(stored: StoredTable, opened: ExitStack, progress: Progress) -> list[Path]:
+    """The chunk files of a table, each checked by its hash."""
+    chunks, table = stored.chunks(), stored.manifest.table
+    progress.start(str(table), total=sum(chunk.size for chunk in chunks), unit="bytes")
+    paths: list[Path] = []
+    for chunk in chunks:
+        paths.append(opened.enter_context(stored.repository.open_chunk(table, chunk)))
+        progress.advance(str(table), chunk.size)
+    progress.finish(str(table), f"{len(chunks)} chunks checked")
+    return paths
+
+
+def _source(stored: StoredTable, paths: Sequence[Path], locked: Sequence[LockedColumns]) -> Any:
+    """The rows of chunk files in the columns that are open, in a form that DuckDB can scan."""
+    ring = stored.repository.ring
+    closed = {found.scope for found in locked}
+    columns = tuple(column for column in stored.manifest.columns if column.scope not in closed)
+    schema = with_uuids(schema_of(columns).empty_table(), columns).schema
+    if not paths:
+        return schema.empty_table()
+    if not ring.encrypted:
+        return cast("Any", ds).dataset([str(path) for path in paths], schema=schema, format="parquet")
+    return _Decrypted(stored, paths, columns, schema)
+
+
+class _Decrypted:
+    """Encrypted chunk files as an Arrow stream, begun anew for every scan.
+
+    A dataset would decrypt in threads of its own, which call back into Python: DuckDB hangs in a query that fails while
+    they run (seen with 2.0).
+    """
+
+    def __init__(
+        self, stored: StoredTable, paths: Sequence[Path], columns: tuple[Column, ...], schema: pa.Schema
+    ) -> None:
+        self._stored, self._paths, self._columns, self._schema = stored, paths, columns, schema
+
+    def __arrow_c_schema__(self) -> object:
+        return cast("Any", self._schema).__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        reader: Any = pa.RecordBatchReader.from_batches(self._schema, self._batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for path in self._paths:
+            ring = self._stored.repository.ring
+            for rows in read_rows(path, self._stored.manifest, columns=self._columns, ring=ring):
+                yield from with_uuids(rows, self._columns).to_batches()
+
+
+def _picked(column: Column, locked: Sequence[LockedColumns]) -> str:
     why = next((str(found) for found in locked if found.scope == column.scope), None)
     if why is None:
-        return f"{_quoted(column_in_file(column.name, ring))} AS {_quoted(column.name)}"
+        return _quoted(column.name)
     message = f"{_LOCKED}{column.name}: {why}".replace("'", "''")
     return f"CAST(error('{message}') AS VARCHAR) AS {_quoted(column.name)}"
 

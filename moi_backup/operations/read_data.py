@@ -110,7 +110,7 @@ def contradictions(
         return
     if chunk_digest((day.day, day.digest) for day in chunk.days) != chunk.digest:
         yield "has days whose digests do not make its own", _labels(chunk)
-    held = without_scopes(table, {locked.scope for locked in locked_columns(table, ring)})
+    held = without_scopes(table, {locked.scope for locked in locked_columns(table, ring, [chunk.encoding])})
     days = [digest_of_columns(day, table.restorable, held.restorable) for day in chunk.days]
     try:
         for day, digest, generated in _recomputed(read_rows(path, held, ring=ring), held, days, ring):

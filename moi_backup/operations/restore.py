@@ -15,7 +15,7 @@ from moi_backup.model.backup import BackupManifest
 from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
 from moi_backup.operations.database_errors import database_errors
-from moi_backup.operations.locked_columns import locked_columns, wrong_key
+from moi_backup.operations.locked_columns import wrong_key
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.restore_in_place import count_live, replace_rows
 from moi_backup.operations.restore_new import NewTable, create_tables
@@ -235,7 +235,7 @@ def _table_plan(
         rows=sum(part.rows for part in parts),
         days=len({part.day for part in parts}),
     )
-    if locked := locked_columns(stored.manifest, repository.ring):
+    if locked := stored.locked(days):
         raise wrong_key(f"{name} cannot be restored", locked)
     if days is not None and stored.whole.day is None:
         return _refuse(plan, "it has no day column, so it cannot be restored by days")

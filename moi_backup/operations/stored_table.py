@@ -14,6 +14,7 @@ from moi_backup.model.backup import BackupManifest
 from moi_backup.model.day import DayRange, month_of
 from moi_backup.model.span import Span
 from moi_backup.model.table import Chunk, ChunkDay, TableManifest, TableName
+from moi_backup.operations.locked_columns import LockedColumns, locked_columns
 from moi_backup.repository.repository import Repository
 
 
@@ -39,6 +40,10 @@ class StoredTable:
         wanted = [part for chunk in self.chunks(days) for part in chunk.days if _wanted(part, days)]
         kept = self.manifest.restorable
         return [digest_of_columns(part, self.whole.restorable, kept) for part in wanted]
+
+    def locked(self, days: DayRange | None = None) -> list[LockedColumns]:
+        """The columns that cannot be read in those days, because a key is not held."""
+        return locked_columns(self.manifest, self.repository.ring, (chunk.encoding for chunk in self.chunks(days)))
 
     def rows(self, days: DayRange | None = None) -> Iterator[pa.Table]:
         """The rows in stored order, all columns in canonical types.

@@ -256,12 +256,12 @@ class _Run:
 
 def _unverified(chunks: Sequence[ReachableChunk], ring: KeyRing) -> list[str]:
     """The columns whose digests could not be recomputed without their key; the bytes they lie in were hashed."""
-    tables = {str(item.table): item.manifest for item in chunks}
-    return [
-        f"{name}: rows of {locked}; their bytes have the right hash, their values were not looked at."
-        for name, manifest in sorted(tables.items())
-        for locked in locked_columns(manifest, ring)
-    ]
+    told = {
+        f"{item.table}: {locked}; its bytes were hashed, its values were not looked at."
+        for item in chunks
+        for locked in locked_columns(item.manifest, ring, [item.chunk.encoding])
+    }
+    return sorted(told)
 
 
 def _table_faults(repository: Repository, manifests: Sequence[BackupManifest]) -> list[Fault]:

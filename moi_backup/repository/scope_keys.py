@@ -1,7 +1,7 @@
 """`keys/<scope>/<n>`: the scope keys of a repository, each wrapped by a master key (docs/format.md, "Encryption").
 
-An entry is created once and later replaced whole: wrapped anew by `rewrap`, emptied for good by `destroy`. Its checksum
-tells damage from a key that does not fit.
+An entry is created once and later replaced whole: wrapped anew by `rewrap`, emptied for good by `destroy_key`. The
+object is the blake3 of the document in hex, a newline, and the document: damage is told from a key that does not fit.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from datetime import datetime
 from types import MappingProxyType
 
 import msgspec
-from blake3 import blake3
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -30,7 +29,7 @@ class KeyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """`wrapped`: nonce and AES-256-GCM of the key and the scope's digest key, under master key `master` (`master_id`).
 
     `key_id` recognises the scope key itself. `rotation` counts how often it was wrapped; a destroyed key has no
-    `wrapped`. `checksum` is the blake3 of the entry without it.
+    `wrapped`.
     """
 
     scope: str
@@ -42,7 +41,6 @@ class KeyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rotation: int
     wrapped: bytes
     destroyed_at: str = ""
-    checksum: str = ""
     format: int = documents.FORMAT
 
     @property
@@ -168,20 +166,18 @@ def _read(store: Store, name: str) -> KeyEntry:
         data = store.get(name)
     except ObjectMissing as error:
         raise DamagedObject(name, "missing", "is missing") from error
-    entry = documents.decode_document(data, KeyEntry, name=name)
-    if _checksum(entry) != entry.checksum:
+    checksum, _, document = data.partition(b"\n")
+    if checksum != documents.digest_of(document).encode():
         raise DamagedObject(name, "content", "has the wrong checksum")
+    entry = documents.decode_document(document, KeyEntry, name=name)
     if entry.name != name:
         raise DamagedObject(name, "inconsistent", f"is the key {key_name(entry.scope, entry.number)}")
     return entry
 
 
 def _encode(entry: KeyEntry) -> bytes:
-    return documents.encode_document(msgspec.structs.replace(entry, checksum=_checksum(entry)))
-
-
-def _checksum(entry: KeyEntry) -> str:
-    return blake3(documents.encode_document(msgspec.structs.replace(entry, checksum=""))).hexdigest()
+    document = documents.encode_document(entry)
+    return documents.digest_of(document).encode() + b"\n" + document
 
 
 def _wrap(key: ScopeKey, master: MasterKey, *, repository: str, entropy: Callable[[int], bytes]) -> bytes:
