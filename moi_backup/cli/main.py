@@ -26,6 +26,10 @@ COMMANDS: Mapping[str, str] = {
     "restore": "restore",
     "verify": "verify",
     "query": "query",
+    "expire": "expire",
+    "undelete": "undelete",
+    "prune": "prune",
+    "sweep": "sweep",
     "doctor": "doctor",
     "config": "config",
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from moi_backup.errors import StorageError, UsageError
+from moi_backup.errors import Locked, StorageError, UsageError
 from moi_backup.model.backup import ChainAction, ChainEntry
 from moi_backup.repository import documents, layout
 from moi_backup.repository.damage import DamagedObject
@@ -84,21 +84,31 @@ def append(
     """Add an entry after the last one, again and again until no other writer is faster.
 
     `manifest` is the blake3 of the stored manifest and needed for `publish`; the others repeat that of the publish.
-    Raises UsageError when the action does not fit the backup's state, Locked when the lease is lost.
+    Raises UsageError when the action does not fit the backup's state, Locked when the lease is lost, or when objects
+    were marked for deletion since the writer of a `publish` read the marks: it may have built on them.
     """
     for _ in range(_ATTEMPTS):
         chain = read_chain(repository)
+        if action == "publish":
+            _refuse_unseen_marks(chain, seen=repository.marked.seen)
         entry = next_entry(chain, action=action, backup=backup, at=at, epoch=lease.epoch, manifest=manifest)
-        data = documents.encode_document(entry)
-        lease.assert_held()
-        if repository.store.create(layout.chain_name(entry.seq), data):
-            keep_head(_head_file(repository), Head(entry.seq, documents.digest_of(data)))
+        if create_entry(repository, entry, lease=lease):
             return entry
     raise StorageError(
         f"{repository.store.address} refused {_ATTEMPTS} times to create the next entry of the chain.",
         meaning="The backup was not published; nothing else was changed.",
         remedy="See that no other program writes into the repository, then try again.",
     )
+
+
+def create_entry(repository: Repository, entry: ChainEntry, *, lease: Lease) -> bool:
+    """Add this very entry; False (and nothing changed) when another writer was faster. Raises Locked."""
+    data = documents.encode_document(entry)
+    lease.assert_held()
+    if not repository.store.create(layout.chain_name(entry.seq), data):
+        return False
+    keep_head(_head_file(repository), Head(entry.seq, documents.digest_of(data)))
+    return True
 
 
 def next_entry(
@@ -114,25 +124,30 @@ def next_entry(
             remedy="See moi-backup backups for what there is.",
         )
     published_as = {entry.backup: entry.manifest for entry in chain.entries if entry.action == "publish"}
-    return ChainEntry(
-        seq=chain.head.seq + 1,
-        previous=chain.head.hash,
-        action=action,
-        backup=backup,
-        manifest=published_as.get(backup, manifest),
-        at=documents.timestamp(at),
-        lease_epoch=epoch,
+    return _following(
+        chain, action=action, backup=backup, manifest=published_as.get(backup, manifest), at=at, epoch=epoch
     )
+
+
+def mark_entry(chain: Chain, *, manifest: str, at: datetime, epoch: int) -> ChainEntry:
+    """The entry that would follow to mark objects for deletion; `manifest` is the blake3 of the list of their names."""
+    return _following(chain, action="mark", backup="", manifest=manifest, at=at, epoch=epoch)
 
 
 def states(chain: Chain) -> dict[str, ChainAction]:
     """Every backup ever published, in the order of publishing, with the last action that names it."""
-    return {entry.backup: entry.action for entry in chain.entries}
+    return {entry.backup: entry.action for entry in chain.entries if entry.action != "mark"}
 
 
 def published(chain: Chain) -> list[str]:
     """The ids of the listed backups, in the order of publishing."""
     return [backup for backup, state in states(chain).items() if state in ("publish", "undelete")]
+
+
+def expired(chain: Chain) -> dict[str, ChainEntry]:
+    """The backups in the trash, in the order of expiry, each with the entry that put it there."""
+    last = {entry.backup: entry for entry in chain.entries if entry.action != "mark"}
+    return {entry.backup: entry for entry in sorted(last.values(), key=_seq) if entry.action == "expire"}
 
 
 def manifest_hashes(chain: Chain) -> dict[str, str]:
@@ -171,7 +186,8 @@ def _get(store: Store, name: str) -> bytes | None:
 def _entry(data: bytes, *, seq: int) -> ChainEntry:
     name = layout.chain_name(seq)
     entry = documents.decode_document(data, ChainEntry, name=name)
-    if entry.seq != seq or not layout.is_backup_id(entry.backup):
+    named = entry.backup == "" if entry.action == "mark" else layout.is_backup_id(entry.backup)
+    if entry.seq != seq or not named:
         raise DamagedObject(name, "content", f"is the entry {entry.seq} for {entry.backup!r}, which cannot stand here")
     return entry
 
@@ -181,6 +197,35 @@ def _link_damage(entry: ChainEntry, previous: str | None) -> list[DamagedObject]
         return []
     name = layout.chain_name(entry.seq - 1) if entry.seq > 1 else layout.chain_name(1)
     return [DamagedObject(name, "content", f"is not what {layout.chain_name(entry.seq)} says it was: one was replaced")]
+
+
+def _following(
+    chain: Chain, *, action: ChainAction, backup: str, manifest: str, at: datetime, epoch: int
+) -> ChainEntry:
+    return ChainEntry(
+        seq=chain.head.seq + 1,
+        previous=chain.head.hash,
+        action=action,
+        backup=backup,
+        manifest=manifest,
+        at=documents.timestamp(at),
+        lease_epoch=epoch,
+    )
+
+
+def _refuse_unseen_marks(chain: Chain, *, seen: int) -> None:
+    """What makes a prune safe whatever becomes of leases: a publish knows every mark that stands before it."""
+    unseen = [entry for entry in chain.entries if entry.action == "mark" and entry.seq > seen]
+    if unseen:
+        raise Locked(
+            f"Objects were marked for deletion by {layout.chain_name(unseen[-1].seq)} while this operation ran.",
+            meaning="It may have built on them, so it published nothing. Its lease must have been taken over.",
+            remedy="Run it again.",
+        )
+
+
+def _seq(entry: ChainEntry) -> int:
+    return entry.seq
 
 
 def _head_file(repository: Repository) -> Path:
@@ -199,10 +244,6 @@ def _head_damage(seen: Head, hashes: dict[int, str], *, last: int) -> list[Damag
 
 
 def _state_text(state: ChainAction | None) -> str:
-    return {
-        None: "no such backup was ever published",
-        "publish": "it is listed",
-        "undelete": "it is listed",
-        "expire": "it is in the trash",
-        "prune": "it was removed for good",
-    }[state]
+    if state is None:
+        return "no such backup was ever published"
+    return {"expire": "it is in the trash", "prune": "it was removed for good"}.get(state, "it is listed")

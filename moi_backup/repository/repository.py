@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from moi_backup.model.backup import BackupManifest
 from moi_backup.model.table import Chunk, ChunkList, TableManifest, TableName
 from moi_backup.repository import documents, layout
 from moi_backup.repository.damage import DamagedObject
+from moi_backup.repository.marked_names import MarkedNames
 from moi_backup.storage.store import ObjectMissing, Store
 
 _COPY_BYTES = 1 << 20
@@ -26,7 +28,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Stored(NamedTuple):
-    """What was stored: blake3 of the stored bytes and their number.
+    """What was stored: the reference (blake3 of the stored bytes, revived where it had been marked) and their number.
 
     `created` names the object if there was none before.
     """
@@ -38,11 +40,15 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """An open repository; `heads` is the folder outside of it that remembers how long its chain was."""
+    """An open repository; `heads` is the folder outside of it that remembers how long its chain was.
+
+    `marked` is what writers must not touch (`marks.with_marks`); reading needs none of it.
+    """
 
     store: Store
     id: str
     heads: Path
+    marked: MarkedNames = field(default_factory=MarkedNames)
 
     def write_backup(self, manifest: BackupManifest) -> str:
         """Store a backup manifest and return the blake3 of its bytes, for the chain.
@@ -59,16 +65,16 @@ class Repository:
         return documents.digest_of(data)
 
     def read_backup(self, backup: str, *, stored: str) -> BackupManifest:
-        """The manifest of a backup, whose bytes must have the blake3 `stored` (from the chain)."""
-        name = layout.backup_name(backup)
-        return self._read_manifest(name, stored=stored)
+        """The manifest of a backup, whose bytes must have the blake3 `stored` (from the chain).
 
-    def read_expired_backup(self, backup: str, *, stored: str) -> BackupManifest:
-        """The manifest of a backup in the trash, wherever the expiry has got to."""
+        Its copy in the trash is as good: what state a backup is in, the chain alone says.
+        """
         try:
-            return self.read_backup(backup, stored=stored)
+            return self._read_manifest(layout.backup_name(backup), stored=stored)
         except DamagedObject:
-            return self._read_manifest(layout.trash_name(backup), stored=stored)
+            with suppress(DamagedObject):
+                return self._read_manifest(layout.trash_name(backup), stored=stored)
+            raise
 
     def write_table(self, manifest: TableManifest) -> str:
         """Store a table manifest unless it is there; returns its digest."""
@@ -89,10 +95,15 @@ class Repository:
     def store_chunk(self, table: TableName, *, span: str, digest: str, file: Path) -> Stored:
         """Move a finished Parquet file into the repository; the file is gone afterwards."""
         stored, size = documents.hash_file(file)
+        stored = self._reference(stored, partial(_chunk_object, table, span, digest))
         name = layout.chunk_object(table, span=span, digest=digest, stored=stored)
         created = None if self._exists(name) else name
         self.store.upload(name, file)
         return Stored(stored, size, created)
+
+    def _reference(self, digest: str, named: Callable[[str], str]) -> str:
+        """What a writer calls an object of these bytes: never by a name that was marked for deletion."""
+        return layout.revived(digest, self.marked.mark_of(named(digest)))
 
     def _exists(self, name: str) -> bool:
         try:
@@ -102,9 +113,10 @@ class Repository:
         return True
 
     def has_chunk(self, table: TableName, chunk: Chunk) -> bool:
-        """Whether the chunk's object is there and has its size; its bytes are not read."""
+        """Whether the chunk's object is there, has its size and is not to be deleted; its bytes are not read."""
+        name = layout.chunk_name(table, chunk)
         try:
-            return self.store.info(layout.chunk_name(table, chunk)).size == chunk.size
+            return name not in self.marked.names and self.store.info(name).size == chunk.size
         except ObjectMissing:
             return False
 
@@ -112,17 +124,18 @@ class Repository:
     def open_chunk(self, table: TableName, chunk: Chunk, *, check_hash: bool = True) -> Generator[Path]:
         """The chunk as a local file, after its size and (unless told not to) the hash of its bytes were checked."""
         name = layout.chunk_name(table, chunk)
-        with self._open(name, digest=chunk.stored if check_hash else None, size=chunk.size) as path:
+        with self._open(name, digest=layout.hash_of(chunk.stored) if check_hash else None, size=chunk.size) as path:
             yield path
 
     def write_file(self, content: Path | bytes) -> Stored:
         """Store a whole file unless it is there; a file given by its path is left where it is."""
         if isinstance(content, bytes):
-            stored = Stored(documents.digest_of(content), len(content))
+            stored = Stored(self._reference(documents.digest_of(content), layout.file_name), len(content))
             if not self._holds_file(stored):
                 self.store.put(layout.file_name(stored.digest), content)
             return stored
-        with self._copied(content) as (copy, stored):
+        with self._copied(content) as (copy, copied):
+            stored = Stored(self._reference(copied.digest, layout.file_name), copied.size)
             if not self._holds_file(stored):
                 self.store.upload(layout.file_name(stored.digest), copy)
         return stored
@@ -130,7 +143,7 @@ class Repository:
     @contextmanager
     def open_file(self, digest: str, *, size: int) -> Generator[Path]:
         """A whole file as a local file, after its size and hash were checked."""
-        with self._open(layout.file_name(digest), digest=digest, size=size) as path:
+        with self._open(layout.file_name(digest), digest=layout.hash_of(digest), size=size) as path:
             yield path
 
     @contextmanager
@@ -172,7 +185,7 @@ class Repository:
 
     def _write_compressed(self, document: msgspec.Struct) -> str:
         data = documents.encode_document(document)
-        digest = documents.digest_of(data)
+        digest = self._reference(documents.digest_of(data), layout.table_name)
         if not self._holds_compressed(digest):
             self.store.put(layout.table_name(digest), documents.compress(data))
         return digest
@@ -193,7 +206,7 @@ class Repository:
         with _required(name):
             stored = self.store.get(name)
         data = documents.decompress(stored, name=name)
-        documents.require_digest(data, digest, name=name)
+        documents.require_digest(data, layout.hash_of(digest), name=name)
         return data
 
 
@@ -248,6 +261,10 @@ def _read_identity(store: Store) -> documents.RepositoryDocument:
 
 def _has_history(store: Store) -> bool:
     return next(iter(store.list(layout.CHAIN)), None) is not None
+
+
+def _chunk_object(table: TableName, span: str, digest: str, stored: str) -> str:
+    return layout.chunk_object(table, span=span, digest=digest, stored=stored)
 
 
 @contextmanager
