@@ -56,7 +56,9 @@ class Repository:
         It is no backup before the chain says so.
         """
         name, data = layout.backup_name(manifest.id), documents.encode_document(manifest)
-        if not self.store.create(name, data) and self.store.get(name) != data:
+        with _required(name):
+            same = self.store.create(name, data) or self.store.get(name) == data
+        if not same:
             raise MoiError(
                 f"{name} exists and holds another manifest.",
                 meaning="Two backups chose the same id; the older one was left as it is.",
