@@ -12,7 +12,7 @@ import msgspec
 
 from moi_backup.errors import StorageError
 from moi_backup.operations.progress import Progress, Silent
-from moi_backup.operations.workspace import Workspace
+from moi_backup.operations.workspace import WRITER, Workspace
 from moi_backup.repository import documents, layout
 from moi_backup.repository.chain import Chain, append, expired, read_chain, states
 from moi_backup.repository.deletion import (
@@ -21,7 +21,6 @@ from moi_backup.repository.deletion import (
     outdated_marks,
     pending_names,
     require_deletable,
-    store_now,
 )
 from moi_backup.repository.marks import DELETABLE, Mark, read_marks
 from moi_backup.repository.reachability import needed_names
@@ -91,11 +90,11 @@ def prune(
     repository = workspace.open()
     with workspace.writing(repository, operation="prune", wait=wait) as lease:
         require_deletable(repository)
-        plan = _plan(repository, read_chain(repository), grace_hours=grace_hours, now=store_now(repository))
+        now = repository.store.info(layout.lease_name(WRITER, lease.epoch)).modified  # the store's time, not ours
+        plan = _plan(repository, read_chain(repository), grace_hours=grace_hours, now=now)
         for backup in plan.gone:
             append(repository, action="prune", backup=backup.id, at=workspace.clock.now(), lease=lease)
         mark_unreachable(repository, lease=lease, now=workspace.clock.now)
-        now = store_now(repository)
     deleted = _finish_all(repository, progress)
     outdated = outdated_marks(repository, store_now=now)
     for name in outdated:

@@ -88,11 +88,6 @@ def finish(repository: Repository, mark: Mark, *, on_deleted: Callable[[int], No
     repository.store.create(mark.done_name, b"")
 
 
-def store_now(repository: Repository) -> float:
-    """The store's own time (seconds), as its newest lease tells it: the caller has just taken or renewed one."""
-    return max((info.modified for info in repository.store.list(layout.LEASES)), default=0.0)
-
-
 def outdated_marks(repository: Repository, *, store_now: float) -> list[str]:
     """The objects of marks that nobody needs any more: done for the time a tombstone stays, or no part of the chain."""
     chain = read_chain(repository)
