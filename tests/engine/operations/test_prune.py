@@ -16,7 +16,7 @@ from moi_backup.operations.status import read_status
 from moi_backup.operations.verify import verify
 from moi_backup.repository import deletion, layout
 from moi_backup.repository.chain import states
-from moi_backup.repository.marks import DELETABLE
+from moi_backup.repository.marks import DELETABLE, damaged_chunks
 from moi_backup.storage.local import LocalStore
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import database_of
@@ -177,6 +177,24 @@ def test_after_the_tombstones_time_names_are_free_again(shop: Deployment):
     shop.back_up(full=True)
     assert not any("~" in name for name in names(shop, "chunks/", "tables/"))
     assert shop.faults() == []
+
+
+def test_a_revived_chunk_that_rotted_is_healed_under_its_own_name(shop: Deployment):
+    """Also when its mark is forgotten and nothing asks for a suffix any more: older backups need that very object."""
+    expire_backups(shop.workspace, [ids(shop)[1]])
+    prune(shop.workspace, grace_hours=0)
+    shop.sql("DELETE FROM meta_import_data WHERE day = '2025-09-14'; UPDATE meta_import_data SET cpm = NULL")
+    shop.back_up(full=True)
+    for name in names(shop, "marks/"):
+        age(shop, name, hours=8 * 24)
+    assert prune(shop.workspace, grace_hours=0).marks_removed == 2
+    revived = next(name for name in names(shop, "chunks/") if "~" in name)
+    path = shop.folder / "repository" / revived
+    path.write_bytes(b"!" * path.stat().st_size)
+    assert verify(shop.workspace, read_data=True).marked == 1
+    shop.back_up(full=True)
+    assert verify(shop.workspace, read_data=True).faults == ()
+    assert damaged_chunks(shop.workspace.store()) == frozenset()
 
 
 def test_a_prune_that_was_stopped_is_finished_by_the_next(shop: Deployment, monkeypatch: pytest.MonkeyPatch):
