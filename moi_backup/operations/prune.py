@@ -12,7 +12,7 @@ import msgspec
 
 from moi_backup.errors import StorageError
 from moi_backup.operations.progress import Progress, Silent
-from moi_backup.operations.workspace import WRITER, Workspace
+from moi_backup.operations.workspace import Workspace
 from moi_backup.repository import documents, layout
 from moi_backup.repository.chain import Chain, append, expired, read_chain, states
 from moi_backup.repository.deletion import (
@@ -90,7 +90,7 @@ def prune(
     repository = workspace.open()
     with workspace.writing(repository, operation="prune", wait=wait) as lease:
         require_deletable(repository)
-        now = repository.store.info(layout.lease_name(WRITER, lease.epoch)).modified  # the store's time, not ours
+        now = lease.taken_at()
         plan = _plan(repository, read_chain(repository), grace_hours=grace_hours, now=now)
         for backup in plan.gone:
             append(repository, action="prune", backup=backup.id, at=workspace.clock.now(), lease=lease)

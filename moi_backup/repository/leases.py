@@ -84,6 +84,13 @@ class Lease:
         if silent >= self._document.ttl_seconds:
             raise self._lost(f"its heartbeat could not be written for {silent:.0f} s {self._failure}".rstrip())
 
+    def taken_at(self) -> float:
+        """When it was taken by the store's own time, in seconds since the epoch; raises Locked when it is lost."""
+        try:
+            return self._store.info(layout.lease_name(self._name, self.epoch)).modified
+        except ObjectMissing:
+            raise self._lost("its object was deleted") from None
+
     def release(self) -> None:
         """Let the next one in at once; no error when it was released or lost before. Raises StorageError."""
         self._stop.set()
