@@ -1,6 +1,6 @@
 """Deleting beside writers: whatever the order of their store calls, no listed backup ever misses anything.
 
-Every schedule of two operations with at most two preemptions is run by `make soak` (some 47,000), and seeded samples
+Every schedule of two operations with at most two preemptions is run by `make soak` (some 48,000), and seeded samples
 of two operations with three preemptions and of three operations. `make test` runs a seeded sample of them all.
 """
 
