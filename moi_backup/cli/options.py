@@ -12,6 +12,7 @@ from moi_backup.model.day import DayRange, parse_day_range
 from moi_backup.model.table import TableName, parse_table_name
 
 BACKUP = "BACKUP is an id, a unique prefix of one, latest, or latest-full."
+IDS = "BACKUP is an id or a unique prefix of one."
 
 table_option = click.option(
     "--table", "tables", metavar="T", multiple=True, help="Only this table (name or schema.name); may be repeated."

@@ -62,7 +62,8 @@ def _tell(output: Output, found: Verification) -> None:
         what = f"{wording.counted(debris.objects, 'object')} ({wording.size(debris.bytes)})"
         output.line(
             f"No backup needs {what} and {wording.counted(debris.temporary, 'temporary file')}: "
-            "left by a killed operation, or being written now. That is no damage."
+            "left by a killed operation or an expired backup, or being written now. That is no damage; "
+            "moi-backup prune deletes what is left over, moi-backup sweep old temporary files."
         )
     for note in found.notes:
         output.line(f"Note: {note}")

@@ -10,7 +10,7 @@ from moi_backup.model.day import DayRange
 from moi_backup.model.table import TableName
 
 BackupKind = Literal["full", "incremental", "pre_upload", "pre_restore"]
-ChainAction = Literal["publish", "expire", "undelete", "prune"]
+ChainAction = Literal["publish", "expire", "undelete", "prune", "mark", "rewrite"]
 
 
 class Coverage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,8 +108,8 @@ class BackupManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ChainEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One step of the repository's history at `chain/<seq>`; `previous` is the blake3 of the entry before it.
 
-    A publish names the backup and the blake3 of its manifest's stored bytes; `lease_epoch` is the writer's fencing
-    token.
+    A publish names the backup and the blake3 of its manifest's stored bytes; a mark names no backup, and its `manifest`
+    is the blake3 of the list of what is marked for deletion. `lease_epoch` is the writer's fencing token.
     """
 
     seq: int

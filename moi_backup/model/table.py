@@ -98,7 +98,8 @@ class ChunkDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Chunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One immutable Parquet object: `chunks/<table>/<span>/<digest>.<stored>.parquet`.
 
-    `stored` is the blake3 of its bytes, `size` their number, `weight` the logical size of its rows in bytes.
+    `stored` is the blake3 of its bytes, with `~<n>` after it where that name was once marked for deletion. `size` is
+    their number, `weight` the logical size of its rows in bytes.
     """
 
     span: str

@@ -151,14 +151,17 @@ class TableBackup:
         return chunks if all(self._reusable(table, chunk) for chunk in chunks) else ()
 
     def _store(self, table: ProtectedTable, assembled: Assembled, base: BaseTable | None, month: str) -> _Stored:
+        broken = ""
         for known in base.chunks(month) if base else ():
             # By its days and not by the chunk's digest, which leaves generated columns out.
-            same = (known.span, known.days) == (assembled.span, tuple(assembled.days))
-            if same and self._reusable(table, known):
+            if (known.span, known.days) != (assembled.span, tuple(assembled.days)):
+                continue
+            if self._reusable(table, known):
                 assembled.discard()
                 return _Stored(month, known, is_new=False)
+            broken = known.stored
         stored = self.repository.store_chunk(
-            table.name, span=assembled.span, digest=assembled.digest, file=assembled.write()
+            table.name, span=assembled.span, digest=assembled.digest, file=assembled.write(), known=broken
         )
         if stored.created is not None:
             self.created.append(stored.created)

@@ -1,4 +1,4 @@
-"""List the backups of a repository. A manifest that cannot be read does not hide the others."""
+"""List the backups of a repository, or of its trash. A manifest that cannot be read does not hide the others."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import msgspec
 from moi_backup.errors import Damaged
 from moi_backup.model.backup import BackupManifest, Coverage
 from moi_backup.model.day import DayRange
+from moi_backup.operations.prune import GRACE_HOURS, prunable_from
 from moi_backup.operations.workspace import Workspace
+from moi_backup.repository import documents
 from moi_backup.repository.backups import read_backup
-from moi_backup.repository.chain import published
+from moi_backup.repository.chain import expired, published
 
 
 class CoverageDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,25 @@ class BackupList(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: tuple[UnreadableBackup, ...]
 
 
+class TrashedBackup(msgspec.Struct, frozen=True, kw_only=True):
+    """An expired backup; from `prunable_from` on (under the usual grace) a prune removes it for good."""
+
+    id: str
+    kind: str
+    started_at: str
+    rows: int
+    bytes: int
+    expired_at: str
+    prunable_from: str
+
+
+class TrashList(msgspec.Struct, frozen=True, kw_only=True):
+    """The backups in the trash, the last expired first."""
+
+    backups: tuple[TrashedBackup, ...]
+    unreadable: tuple[UnreadableBackup, ...]
+
+
 def list_backups(workspace: Workspace) -> BackupList:
     """Every listed backup, the newest first; raises NoRepository, and DamagedObject for a damaged chain."""
     repository, chain = workspace.history()
@@ -62,6 +83,30 @@ def list_backups(workspace: Workspace) -> BackupList:
         except Damaged as error:
             unreadable.append(UnreadableBackup(id=backup, detail=error.what))
     return BackupList(backups=tuple(found), unreadable=tuple(unreadable))
+
+
+def list_trash(workspace: Workspace) -> TrashList:
+    """Every expired backup that is not pruned, the last expired first; raises as `list_backups` does."""
+    repository, chain = workspace.history()
+    found: list[TrashedBackup] = []
+    unreadable: list[UnreadableBackup] = []
+    for backup, entry in reversed(expired(chain).items()):
+        try:
+            manifest = read_backup(repository, chain, backup)
+        except Damaged as error:
+            unreadable.append(UnreadableBackup(id=backup, detail=error.what))
+            continue
+        trashed = TrashedBackup(
+            id=backup,
+            kind=manifest.kind,
+            started_at=manifest.started_at,
+            rows=manifest.rows,
+            bytes=sum(entry.bytes for entry in manifest.tables),
+            expired_at=entry.at,
+            prunable_from=documents.timestamp(prunable_from(repository, entry.seq, grace_hours=GRACE_HOURS)),
+        )
+        found.append(trashed)
+    return TrashList(backups=tuple(found), unreadable=tuple(unreadable))
 
 
 def listed(manifest: BackupManifest) -> ListedBackup:

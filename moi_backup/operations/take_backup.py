@@ -39,7 +39,7 @@ from moi_backup.repository.backups import is_recovery_point, read_backup
 from moi_backup.repository.chain import append, published, read_chain
 from moi_backup.repository.layout import new_backup_id
 from moi_backup.repository.leases import Lease
-from moi_backup.repository.marks import damaged_chunks, refuse_while_pruned
+from moi_backup.repository.marks import damaged_chunks, with_marks
 from moi_backup.repository.read_back import read_back
 from moi_backup.repository.repository import Repository
 
@@ -92,8 +92,7 @@ def take_backup(workspace: Workspace, request: BackupRequest, *, progress: Progr
         names = _names(conn, workspace, request)
         with workspace.writing(repository, operation="backup", wait=request.wait) as lease:
             scopes = {scope for name in names for scope in workspace.configuration.table(name).scopes}
-            repository = with_scopes(workspace, repository, scopes, entropy=os.urandom)
-            refuse_while_pruned(repository.store)
+            repository = with_marks(with_scopes(workspace, repository, scopes, entropy=os.urandom))
             return _Run(workspace, request, repository, lease, conn, url, progress).take(names)
 
 
@@ -140,29 +139,28 @@ class _Run:
 
     def take(self, names: Sequence[TableName]) -> BackupResult:
         started = self.workspace.clock.now()
+        created: list[str] = []
         with scratch_folder(self.repository.store) as scratch:
-            manifest, tables, damaged = self._settled(names, started, scratch)
+            try:
+                manifest, tables, damaged = self._settled(names, started, scratch, created)
+            except BaseException:  # whatever stopped it: nothing is published yet
+                delete_unpublished(self.repository, created, lease=self.lease, now=self.workspace.clock.now)
+                raise
             self._publish(manifest, started, damaged)
         return BackupResult(manifest, tables, self.lease.epoch)
 
-    def _settled(self, names: Sequence[TableName], started: datetime, scratch: Path) -> _Unpublished:
+    def _settled(
+        self, names: Sequence[TableName], started: datetime, scratch: Path, created: list[str]
+    ) -> _Unpublished:
         """Try until nothing changes the schema meanwhile; raises what stopped the last attempt."""
         for _ in range(ATTEMPTS - 1):
             try:
-                return self._attempt(names, started, scratch)
+                return self._write(names, started, scratch, created)
             except (ChangedMeanwhile, Miscounted) as error:  # a partition attached between count and export miscounts
                 self.conn.rollback()
                 self.progress.step(f"{error.what} The backup begins again.")
                 names = _names(self.conn, self.workspace, self.request)
-        return self._attempt(names, started, scratch)
-
-    def _attempt(self, names: Sequence[TableName], started: datetime, scratch: Path) -> _Unpublished:
-        created: list[str] = []
-        try:
-            return self._write(names, started, scratch, created)
-        except BaseException:  # whatever stopped it: nothing is published yet
-            delete_unpublished(self.repository, created, lease=self.lease)
-            raise
+        return self._write(names, started, scratch, created)
 
     def _write(self, names: Sequence[TableName], started: datetime, scratch: Path, created: list[str]) -> _Unpublished:
         """Write everything but the manifest itself and the chain entry; `created` collects new chunks as they come."""
@@ -318,7 +316,6 @@ class _Run:
         # Chunks marked since the beginning; those marked before were written anew.
         read_back(self.repository, manifest, damaged=damaged_chunks(self.repository.store) - damaged)
         self._require_time(started)
-        refuse_while_pruned(self.repository.store)
         stored = self.repository.write_backup(manifest)
         append(
             self.repository,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from moi_backup.errors import UsageError
 from moi_backup.model.backup import BackupManifest
@@ -30,13 +30,17 @@ def resolve_backup(repository: Repository, chain: Chain, text: str) -> BackupMan
     """The manifest of the backup that a person named; raises UsageError saying why it is none, or which are meant."""
     if text in (LATEST, LATEST_FULL):
         return _latest(repository, chain, full=text == LATEST_FULL)
-    listed = published(chain)
-    found = [backup for backup in listed if backup == text] or [backup for backup in listed if backup.startswith(text)]
+    return read_backup(repository, chain, resolve_id(chain, text, among=published(chain)))
+
+
+def resolve_id(chain: Chain, text: str, *, among: Collection[str]) -> str:
+    """The id that a person named by itself or a unique prefix; raises UsageError. No manifest is read."""
+    found = [text] if text in among else [backup for backup in among if backup.startswith(text)]
     if not found or not text:
         raise _unknown(text, chain)
     if len(found) > 1:
         raise _ambiguous(text, found)
-    return read_backup(repository, chain, found[0])
+    return found[0]
 
 
 def is_recovery_point(manifest: BackupManifest) -> bool:
@@ -76,7 +80,11 @@ def _ambiguous(text: str, found: list[str]) -> UsageError:
 def _unknown(text: str, chain: Chain) -> UsageError:
     state = states(chain).get(text)
     if state == "expire":
-        return UsageError(f"Backup {text} has expired and is in the trash.", remedy="See moi-backup backups.")
+        return UsageError(
+            f"Backup {text} has expired and is in the trash.", remedy=f"Bring it back with moi-backup undelete {text}."
+        )
+    if state is not None and state != "prune":
+        return UsageError(f"Backup {text} is listed, not in the trash.", remedy="See moi-backup backups --trash.")
     if state == "prune":
         return UsageError(f"Backup {text} has expired and was removed for good.", remedy="See moi-backup backups.")
     newest = published(chain)[-1:]

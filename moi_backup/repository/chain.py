@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from moi_backup.errors import StorageError, UsageError
+from moi_backup.errors import Locked, StorageError, UsageError
 from moi_backup.model.backup import ChainAction, ChainEntry
 from moi_backup.repository import documents, layout
 from moi_backup.repository.damage import DamagedObject
@@ -21,12 +21,17 @@ from moi_backup.repository.repository import Repository
 from moi_backup.storage.store import ObjectMissing, Store
 
 _ATTEMPTS = 1000
+_LISTED: tuple[ChainAction, ...] = ("publish", "undelete", "rewrite")
 _ALLOWED: dict[ChainAction, tuple[ChainAction | None, ...]] = {
     "publish": (None,),
-    "expire": ("publish", "undelete"),
+    "rewrite": _LISTED,
+    "expire": _LISTED,
     "undelete": ("expire",),
     "prune": ("expire",),
 }
+
+
+_NAMING: tuple[ChainAction, ...] = ("publish", "rewrite")  # the actions that say what a manifest's bytes must be
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +88,33 @@ def append(
 ) -> ChainEntry:
     """Add an entry after the last one, again and again until no other writer is faster.
 
-    `manifest` is the blake3 of the stored manifest and needed for `publish`; the others repeat that of the publish.
-    Raises UsageError when the action does not fit the backup's state, Locked when the lease is lost.
+    `manifest` is the blake3 of the stored manifest and needed for `publish` and `rewrite`; the others repeat it.
+    Raises UsageError when the action does not fit the backup's state, Locked when the lease is lost, or when objects
+    were marked for deletion since the writer of a `publish` read the marks: it may have built on them.
     """
     for _ in range(_ATTEMPTS):
         chain = read_chain(repository)
+        if action in _NAMING:
+            _refuse_unseen_marks(chain, seen=repository.marked.seen)
         entry = next_entry(chain, action=action, backup=backup, at=at, epoch=lease.epoch, manifest=manifest)
-        name = layout.chain_name(entry.seq)
-        data = repository.chain_bytes(documents.encode_document(entry), name=name)
-        lease.assert_held()
-        if repository.store.create(name, data):
-            keep_head(_head_file(repository), Head(entry.seq, documents.digest_of(data)))
+        if create_entry(repository, entry, lease=lease):
             return entry
     raise StorageError(
         f"{repository.store.address} refused {_ATTEMPTS} times to create the next entry of the chain.",
         meaning="The backup was not published; nothing else was changed.",
         remedy="See that no other program writes into the repository, then try again.",
     )
+
+
+def create_entry(repository: Repository, entry: ChainEntry, *, lease: Lease) -> bool:
+    """Add this very entry; False (and nothing changed) when another writer was faster. Raises Locked."""
+    name = layout.chain_name(entry.seq)
+    data = repository.chain_bytes(documents.encode_document(entry), name=name)
+    lease.assert_held()
+    if not repository.store.create(name, data):
+        return False
+    keep_head(_head_file(repository), Head(entry.seq, documents.digest_of(data)))
+    return True
 
 
 def next_entry(
@@ -114,31 +129,35 @@ def next_entry(
             f"Backup {backup} cannot be changed by {action}: {_state_text(state)}.",
             remedy="See moi-backup backups for what there is.",
         )
-    published_as = {entry.backup: entry.manifest for entry in chain.entries if entry.action == "publish"}
-    return ChainEntry(
-        seq=chain.head.seq + 1,
-        previous=chain.head.hash,
-        action=action,
-        backup=backup,
-        manifest=published_as.get(backup, manifest),
-        at=documents.timestamp(at),
-        lease_epoch=epoch,
-    )
+    if action not in _NAMING:
+        manifest = manifest_hashes(chain).get(backup, manifest)
+    return _following(chain, action=action, backup=backup, manifest=manifest, at=at, epoch=epoch)
+
+
+def mark_entry(chain: Chain, *, manifest: str, at: datetime, epoch: int) -> ChainEntry:
+    """The entry that would follow to mark objects for deletion; `manifest` is the blake3 of the list of their names."""
+    return _following(chain, action="mark", backup="", manifest=manifest, at=at, epoch=epoch)
 
 
 def states(chain: Chain) -> dict[str, ChainAction]:
     """Every backup ever published, in the order of publishing, with the last action that names it."""
-    return {entry.backup: entry.action for entry in chain.entries}
+    return {entry.backup: entry.action for entry in chain.entries if entry.action != "mark"}
 
 
 def published(chain: Chain) -> list[str]:
     """The ids of the listed backups, in the order of publishing."""
-    return [backup for backup, state in states(chain).items() if state in ("publish", "undelete")]
+    return [backup for backup, state in states(chain).items() if state in _LISTED]
+
+
+def expired(chain: Chain) -> dict[str, ChainEntry]:
+    """The backups in the trash, in the order of expiry, each with the entry that put it there."""
+    last = {entry.backup: entry for entry in chain.entries if entry.action != "mark"}
+    return {entry.backup: entry for entry in sorted(last.values(), key=_seq) if entry.action == "expire"}
 
 
 def manifest_hashes(chain: Chain) -> dict[str, str]:
     """For every backup ever published the blake3 its stored manifest must have."""
-    return {entry.backup: entry.manifest for entry in chain.entries if entry.action == "publish"}
+    return {entry.backup: entry.manifest for entry in chain.entries if entry.action in _NAMING}
 
 
 def _stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
@@ -172,7 +191,8 @@ def _get(store: Store, name: str) -> bytes | None:
 def _entry(repository: Repository, stored: bytes, *, seq: int) -> ChainEntry:
     name = layout.chain_name(seq)
     entry = documents.decode_document(repository.unsealed(stored, name=name), ChainEntry, name=name)
-    if entry.seq != seq or not layout.is_backup_id(entry.backup):
+    named = entry.backup == "" if entry.action == "mark" else layout.is_backup_id(entry.backup)
+    if entry.seq != seq or not named:
         raise DamagedObject(name, "content", f"is the entry {entry.seq} for {entry.backup!r}, which cannot stand here")
     return entry
 
@@ -182,6 +202,35 @@ def _link_damage(entry: ChainEntry, previous: str | None) -> list[DamagedObject]
         return []
     name = layout.chain_name(entry.seq - 1) if entry.seq > 1 else layout.chain_name(1)
     return [DamagedObject(name, "content", f"is not what {layout.chain_name(entry.seq)} says it was: one was replaced")]
+
+
+def _following(
+    chain: Chain, *, action: ChainAction, backup: str, manifest: str, at: datetime, epoch: int
+) -> ChainEntry:
+    return ChainEntry(
+        seq=chain.head.seq + 1,
+        previous=chain.head.hash,
+        action=action,
+        backup=backup,
+        manifest=manifest,
+        at=documents.timestamp(at),
+        lease_epoch=epoch,
+    )
+
+
+def _refuse_unseen_marks(chain: Chain, *, seen: int) -> None:
+    """What makes a prune safe whatever becomes of leases: a publish knows every mark that stands before it."""
+    unseen = [entry for entry in chain.entries if entry.action == "mark" and entry.seq > seen]
+    if unseen:
+        raise Locked(
+            f"Objects were marked for deletion by {layout.chain_name(unseen[-1].seq)} while this operation ran.",
+            meaning="It may have built on them, so it published nothing. Its lease must have been taken over.",
+            remedy="Run it again.",
+        )
+
+
+def _seq(entry: ChainEntry) -> int:
+    return entry.seq
 
 
 def _head_file(repository: Repository) -> Path:
@@ -200,10 +249,6 @@ def _head_damage(seen: Head, hashes: dict[int, str], *, last: int) -> list[Damag
 
 
 def _state_text(state: ChainAction | None) -> str:
-    return {
-        None: "no such backup was ever published",
-        "publish": "it is listed",
-        "undelete": "it is listed",
-        "expire": "it is in the trash",
-        "prune": "it was removed for good",
-    }[state]
+    if state is None:
+        return "no such backup was ever published"
+    return {"expire": "it is in the trash", "prune": "it was removed for good"}.get(state, "it is listed")

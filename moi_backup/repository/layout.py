@@ -18,23 +18,53 @@ from moi_backup.repository.damage import DamagedObject
 REPOSITORY = "repository.json"
 KEYS = "keys/"
 CHUNKS, TABLES, FILES, BACKUPS, CHAIN, TRASH = "chunks/", "tables/", "files/", "backups/", "chain/", "trash/"
+MARKS, LEASES = "marks/", "leases/"
 MAX_PART, CUT_PART, CUT_HASH = 120, 80, 32
 SEQ_DIGITS = 10
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_REFERENCE = re.compile(r"[0-9a-f]{64}(~[1-9]\d*)?")
+_REVIVAL = re.compile(r"(?<=[0-9a-f]{64})~[1-9]\d*(?=(\.parquet)?$)")
 _SPAN = re.compile(r"-?\d{4,}-\d\d(-\d\d(_\d\d)?)?|-?infinity|undated")
 _BACKUP = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
-_CHUNK = re.compile(r"chunks/([^/.]+)\.([^/.]+)/([^/]+)/([0-9a-f]{64})\.([0-9a-f]{64})\.parquet")
+_CHUNK = re.compile(r"chunks/([^/.]+)\.([^/.]+)/([^/]+)/([0-9a-f]{64})\.([0-9a-f]{64}(?:~[1-9]\d*)?)\.parquet")
+_MARK = re.compile(r"marks/(\d{10})-(\d{10})(\.done)?")
 _LEASE = re.compile(r"[a-z0-9_-]+")
 _UNSAFE = re.compile(rb"[^a-z0-9_-]")
 
 
 class ChunkName(NamedTuple):
-    """A chunk's name taken apart; `table` is None when a part of it was too long to be written out."""
+    """A chunk's name taken apart; `table` is None when a part of it was too long to be written out.
+
+    `stored` is a reference: the hash of the bytes, with a revival suffix where there is one.
+    """
 
     table: TableName | None
     span: str
     digest: str
     stored: str
+
+
+class MarkName(NamedTuple):
+    """The name of a mark taken apart: the number of its chain entry and the epoch of the lease that made it."""
+
+    seq: int
+    epoch: int
+    done: bool
+
+
+def hash_of(reference: str) -> str:
+    """The hash that a reference stands for, without its revival suffix."""
+    return reference.partition("~")[0]
+
+
+def revived(digest: str, mark: int) -> str:
+    """A reference to a new object for bytes whose name was marked for deletion; the digest itself for mark 0."""
+    return f"{digest}~{mark}" if mark else digest
+
+
+def unrevived(name: str) -> str:
+    """The name of an object without the revival suffix of its reference."""
+    return _REVIVAL.sub("", name)
 
 
 def encode_part(text: str) -> str:
@@ -63,7 +93,7 @@ def chunk_name(table: TableName, chunk: Chunk) -> str:
 def chunk_object(table: TableName, *, span: str, digest: str, stored: str) -> str:
     """`chunks/<table>/<span>/<digest>.<stored>.parquet`."""
     name = f"{CHUNKS}{table_folder(table)}/{span}/{digest}.{stored}.parquet"
-    if not (_SPAN.fullmatch(span) and _DIGEST.fullmatch(digest) and _DIGEST.fullmatch(stored)):
+    if not (_SPAN.fullmatch(span) and _DIGEST.fullmatch(digest) and _REFERENCE.fullmatch(stored)):
         raise DamagedObject(name, "inconsistent", "no chunk can have this name")
     return name
 
@@ -83,14 +113,14 @@ def key_name(scope: str, number: int) -> str:
     return f"{KEYS}{scope}/{number}"
 
 
-def table_name(digest: str) -> str:
+def table_name(reference: str) -> str:
     """Where a table manifest or a chunk list lies."""
-    return _by_digest(TABLES, digest)
+    return _by_reference(TABLES, reference)
 
 
-def file_name(digest: str) -> str:
+def file_name(reference: str) -> str:
     """Where a whole file lies."""
-    return _by_digest(FILES, digest)
+    return _by_reference(FILES, reference)
 
 
 def backup_name(backup: str) -> str:
@@ -110,11 +140,27 @@ def chain_name(seq: int) -> str:
     return f"{CHAIN}{seq:0{SEQ_DIGITS}d}"
 
 
+def mark_name(seq: int, epoch: int) -> str:
+    """What is marked for deletion by the chain entry `seq`; the epoch of its writer's lease makes the name unique."""
+    return f"{MARKS}{seq:0{SEQ_DIGITS}d}-{epoch:0{SEQ_DIGITS}d}"
+
+
+def done_name(seq: int, epoch: int) -> str:
+    """Says that everything in a mark has been deleted."""
+    return f"{mark_name(seq, epoch)}.done"
+
+
+def parse_mark_name(name: str) -> MarkName | None:
+    """Inverse of `mark_name` and `done_name`; None for another name."""
+    match = _MARK.fullmatch(name)
+    return None if match is None else MarkName(int(match[1]), int(match[2]), done=match[3] is not None)
+
+
 def lease_folder(name: str) -> str:
     """The prefix of all epochs of a lease; ValueError for a name that is none."""
     if not _LEASE.fullmatch(name):
         raise ValueError(f"not the name of a lease: {name!r}")
-    return f"leases/{name}/"
+    return f"{LEASES}{name}/"
 
 
 def lease_name(name: str, epoch: int) -> str:
@@ -137,7 +183,7 @@ def is_backup_id(text: str) -> bool:
     return _BACKUP.fullmatch(text) is not None
 
 
-def _by_digest(folder: str, digest: str) -> str:
-    if not _DIGEST.fullmatch(digest):
-        raise DamagedObject(f"{folder}{digest}", "inconsistent", "no object can have this name")
-    return f"{folder}{digest}"
+def _by_reference(folder: str, reference: str) -> str:
+    if not _REFERENCE.fullmatch(reference):
+        raise DamagedObject(f"{folder}{reference}", "inconsistent", "no object can have this name")
+    return f"{folder}{reference}"

@@ -17,7 +17,7 @@ from moi_backup.errors import Locked, MoiError, StorageError
 from moi_backup.repository import documents, layout
 from moi_backup.repository.clock import Clock
 from moi_backup.repository.identity import Identity, is_gone
-from moi_backup.storage.store import ObjectMissing, Store
+from moi_backup.storage.store import ObjectInfo, ObjectMissing, Store
 
 TTL_SECONDS = 60.0
 BEATS_PER_TTL = 6
@@ -83,6 +83,13 @@ class Lease:
         silent = self._clock.monotonic() - self._renewed
         if silent >= self._document.ttl_seconds:
             raise self._lost(f"its heartbeat could not be written for {silent:.0f} s {self._failure}".rstrip())
+
+    def taken_at(self) -> float:
+        """When it was taken by the store's own time, in seconds since the epoch; raises Locked when it is lost."""
+        try:
+            return self._store.info(layout.lease_name(self._name, self.epoch)).modified
+        except ObjectMissing:
+            raise self._lost("its object was deleted") from None
 
     def release(self) -> None:
         """Let the next one in at once; no error when it was released or lost before. Raises StorageError."""
@@ -222,6 +229,17 @@ def _delete_older(store: Store, name: str, epoch: int) -> None:
         for info in list(store.list(layout.lease_folder(name))):
             if 0 < _epoch_of(info.name) < epoch:
                 store.delete(info.name)
+
+
+def outdated_epochs(store: Store) -> list[ObjectInfo]:
+    """Objects of epochs that a higher one has ended; the highest of each lease stays, for it carries the count."""
+    highest: dict[str, int] = {}
+    objects = list(store.list(layout.LEASES))
+    for info in objects:
+        folder = info.name.rpartition("/")[0]
+        if not info.name.endswith(".beat"):
+            highest[folder] = max(highest.get(folder, 0), _epoch_of(info.name))
+    return [info for info in objects if 0 < _epoch_of(info.name) < highest.get(info.name.rpartition("/")[0], 0)]
 
 
 def _highest_epoch(store: Store, name: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from moi_backup.repository.reading import SharedDocuments, Unreadable, files_of,
 from moi_backup.repository.repository import Repository
 from moi_backup.storage.store import ObjectInfo
 
-_SEARCHED = (layout.BACKUPS, layout.CHUNKS, layout.FILES, layout.TABLES)
+_SEARCHED = (layout.BACKUPS, layout.CHUNKS, layout.FILES, layout.TABLES, layout.TRASH)
 
 
 class ReachableChunk(NamedTuple):
@@ -71,15 +71,25 @@ def list_debris(repository: Repository) -> Debris:
     stored = [info for prefix in _SEARCHED for info in repository.store.list(prefix)]
     chain = read_chain(repository)  # after the listing: what is published from now on cannot be in it
     unknown: list[Unreadable] = []
-    needed = _needed(repository, chain, on_damage=unknown.append)
+    needed = needed_names(repository, chain, on_damage=unknown.append)
     unreachable = () if unknown else tuple(info for info in stored if info.name not in needed)
     return Debris(unreachable, tuple(_temporary_files(repository)), tuple(error.what for error in unknown))
 
 
-def _needed(repository: Repository, chain: Chain, *, on_damage: Callable[[Unreadable], None]) -> set[str]:
-    """The names of all objects below the searched prefixes that a backup needs which is not gone."""
-    manifests = list(_kept_manifests(repository, chain, on_damage=on_damage))
-    needed = {layout.backup_name(manifest.id) for manifest in manifests}
+def needed_names(
+    repository: Repository,
+    chain: Chain,
+    *,
+    on_damage: Callable[[Unreadable], None],
+    without: Collection[str] = (),
+) -> set[str]:
+    """The names of all objects below the searched prefixes that a backup needs which is not gone.
+
+    `without` names backups to be taken for gone. Manifests may lie in their place, in the trash, or both.
+    """
+    kept = [backup for backup, state in states(chain).items() if state != "prune" and backup not in without]
+    needed = {name(backup) for backup in kept for name in (layout.backup_name, layout.trash_name)}
+    manifests = list(_manifests(repository, chain, kept, on_damage=on_damage))
     documents = SharedDocuments(repository, on_damage=on_damage)
     for manifest in manifests:
         needed.update(layout.file_name(digest) for digest, _ in files_of(manifest))
@@ -92,16 +102,13 @@ def _needed(repository: Repository, chain: Chain, *, on_damage: Callable[[Unread
     return needed
 
 
-def _kept_manifests(
-    repository: Repository, chain: Chain, *, on_damage: Callable[[Unreadable], None]
+def _manifests(
+    repository: Repository, chain: Chain, backups: Iterable[str], *, on_damage: Callable[[Unreadable], None]
 ) -> Iterator[BackupManifest]:
     hashes = manifest_hashes(chain)
-    for backup, state in states(chain).items():
-        if state == "prune":
-            continue
-        read = repository.read_expired_backup if state == "expire" else repository.read_backup
+    for backup in backups:
         try:
-            yield read(backup, stored=hashes[backup])
+            yield repository.read_backup(backup, stored=hashes[backup])
         except (Damaged, StorageError) as error:
             on_damage(error)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +22,9 @@ from moi_backup.model.table import Chunk, ChunkList, TableManifest, TableName
 from moi_backup.repository import documents, layout
 from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.key_sources import KeySource, read_keys
+from moi_backup.repository.marked_names import MarkedNames
 from moi_backup.repository.scope_keys import create_key, read_ring, require_master
-from moi_backup.repository.sealing import OVERHEAD, seal, seal_file, unseal, unseal_file
+from moi_backup.repository.sealing import OVERHEAD, key_number, seal, seal_file, unseal, unseal_file
 from moi_backup.storage.store import ObjectMissing, Store
 
 _COPY_BYTES = 1 << 20
@@ -30,7 +32,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Stored(NamedTuple):
-    """What was stored: blake3 of the stored bytes and their number.
+    """What was stored: the reference (blake3 of the stored bytes, revived where it had been marked) and their number.
 
     `created` names the object if there was none before.
     """
@@ -44,22 +46,25 @@ class Stored(NamedTuple):
 class Repository:
     """An open repository; `heads` is the folder outside of it that remembers how long its chain was.
 
-    `ring` holds its keys; without encryption that is an empty one.
+    `ring` holds its keys; without encryption that is an empty one. `marked` is what writers must not touch
+    (`marks.with_marks`); reading needs none of it.
     """
 
     store: Store
     id: str
     heads: Path
     ring: KeyRing = PLAIN
+    marked: MarkedNames = field(default_factory=MarkedNames)
 
     def write_backup(self, manifest: BackupManifest) -> str:
         """Store a backup manifest and return the blake3 of its bytes, for the chain.
 
         It is no backup before the chain says so.
         """
-        name, data = layout.backup_name(manifest.id), documents.encode_document(manifest)
-        data = seal(data, name=name, ring=self.ring)
-        if not self.store.create(name, data) and self.store.get(name) != data:
+        name, data = layout.backup_name(manifest.id), self.manifest_bytes(manifest)
+        with _required(name):
+            same = self.store.create(name, data) or self.store.get(name) == data
+        if not same:
             raise MoiError(
                 f"{name} exists and holds another manifest.",
                 meaning="Two backups chose the same id; the older one was left as it is.",
@@ -67,17 +72,22 @@ class Repository:
             )
         return documents.digest_of(data)
 
-    def read_backup(self, backup: str, *, stored: str) -> BackupManifest:
-        """The manifest of a backup, whose bytes must have the blake3 `stored` (from the chain)."""
-        name = layout.backup_name(backup)
-        return self._read_manifest(name, stored=stored)
+    def manifest_bytes(self, manifest: BackupManifest) -> bytes:
+        """A backup manifest as it is stored."""
+        name = layout.backup_name(manifest.id)
+        return seal(documents.encode_document(manifest), name=name, ring=self.ring)
 
-    def read_expired_backup(self, backup: str, *, stored: str) -> BackupManifest:
-        """The manifest of a backup in the trash, wherever the expiry has got to."""
+    def read_backup(self, backup: str, *, stored: str) -> BackupManifest:
+        """The manifest of a backup, whose bytes must have the blake3 `stored` (from the chain).
+
+        Its copy in the trash is as good: what state a backup is in, the chain alone says.
+        """
         try:
-            return self.read_backup(backup, stored=stored)
+            return self._read_manifest(layout.backup_name(backup), stored=stored)
         except DamagedObject:
-            return self._read_manifest(layout.trash_name(backup), stored=stored)
+            with suppress(DamagedObject):
+                return self._read_manifest(layout.trash_name(backup), stored=stored)
+            raise
 
     def write_table(self, manifest: TableManifest) -> str:
         """Store a table manifest unless it is there; returns its digest."""
@@ -95,13 +105,23 @@ class Repository:
         """The chunk list with this digest."""
         return self._read_compressed(digest, ChunkList)
 
-    def store_chunk(self, table: TableName, *, span: str, digest: str, file: Path) -> Stored:
-        """Move a finished Parquet file into the repository; the file is gone afterwards."""
+    def store_chunk(self, table: TableName, *, span: str, digest: str, file: Path, known: str = "") -> Stored:
+        """Move a finished Parquet file into the repository; the file is gone afterwards.
+
+        `known` is the reference under which an earlier backup has these rows: the same bytes heal it.
+        """
+        named = partial(_chunk_object, table, span, digest)
         stored, size = documents.hash_file(file)
+        heals = layout.hash_of(known) == stored and named(known) not in self.marked.names
+        stored = known if heals else self._reference(stored, named)
         name = layout.chunk_object(table, span=span, digest=digest, stored=stored)
         created = None if self._exists(name) else name
         self.store.upload(name, file)
         return Stored(stored, size, created)
+
+    def _reference(self, digest: str, named: Callable[[str], str]) -> str:
+        """What a writer calls an object of these bytes: never by a name that was marked for deletion."""
+        return layout.revived(digest, self.marked.mark_of(named(digest)))
 
     def _exists(self, name: str) -> bool:
         try:
@@ -111,9 +131,10 @@ class Repository:
         return True
 
     def has_chunk(self, table: TableName, chunk: Chunk) -> bool:
-        """Whether the chunk's object is there and has its size; its bytes are not read."""
+        """Whether the chunk's object is there, has its size and is not to be deleted; its bytes are not read."""
+        name = layout.chunk_name(table, chunk)
         try:
-            return self.store.info(layout.chunk_name(table, chunk)).size == chunk.size
+            return name not in self.marked.names and self.store.info(name).size == chunk.size
         except ObjectMissing:
             return False
 
@@ -121,18 +142,20 @@ class Repository:
     def open_chunk(self, table: TableName, chunk: Chunk, *, check_hash: bool = True) -> Generator[Path]:
         """The chunk as a local file, after its size and (unless told not to) the hash of its bytes were checked."""
         name = layout.chunk_name(table, chunk)
-        with self._open(name, digest=chunk.stored if check_hash else None, size=chunk.size) as path:
+        with self._open(name, digest=layout.hash_of(chunk.stored) if check_hash else None, size=chunk.size) as path:
             yield path
 
     def write_file(self, content: Path | bytes) -> Stored:
         """Store a whole file unless it is there; a file given by its path is left where it is."""
         if isinstance(content, bytes):
-            stored = Stored(self.ring.name_digest(content), len(content) + self._overhead)
+            reference = self._reference(self.ring.name_digest(content), layout.file_name)
+            stored = Stored(reference, len(content) + self._overhead)
             if not self._holds_file(stored):
                 name = layout.file_name(stored.digest)
                 self.store.put(name, seal(content, name=name, ring=self.ring))
             return stored
-        with self._copied(content) as (copy, stored):
+        with self._copied(content) as (copy, copied):
+            stored = Stored(self._reference(copied.digest, layout.file_name), copied.size)
             if not self._holds_file(stored):
                 name = layout.file_name(stored.digest)
                 with self._sealed(copy, name=name) as sealed:
@@ -144,13 +167,24 @@ class Repository:
         """A whole file as a local file, after its size and hash were checked."""
         name = layout.file_name(digest)
         if not self.ring.encrypted:
-            with self._open(name, digest=digest, size=size) as path:
+            with self._open(name, digest=layout.hash_of(digest), size=size) as path:
                 yield path
             return
         with self._open(name, digest=None, size=size) as stored, self._scratch_file() as plain:
             unseal_file(stored, plain, name=name, ring=self.ring)
-            _check_file(plain, name=name, digest=digest, size=size - OVERHEAD, hasher=self.ring.name_hasher())
+            hasher = self.ring.name_hasher()
+            _check_file(plain, name=name, digest=layout.hash_of(digest), size=size - OVERHEAD, hasher=hasher)
             yield plain
+
+    def reseal(self, name: str) -> None:
+        """Write a whole object anew under the current key, and read it back; nothing when it is already."""
+        stored = self.store.get(name)
+        if key_number(stored, name=name) == self.ring.current[DEFAULT_SCOPE]:
+            return
+        content = self.unsealed(stored, name=name)
+        self.store.put(name, seal(content, name=name, ring=self.ring))
+        if self.unsealed(self.store.get(name), name=name) != content:
+            raise DamagedObject(name, "content", "is not what was just written")
 
     def chain_bytes(self, data: bytes, *, name: str) -> bytes:
         """The bytes to store for an entry of the chain, which no rekey ever writes anew."""
@@ -218,7 +252,7 @@ class Repository:
 
     def _write_compressed(self, document: msgspec.Struct) -> str:
         data = documents.encode_document(document)
-        digest = self.ring.name_digest(data)
+        digest = self._reference(self.ring.name_digest(data), layout.table_name)
         if not self._holds_compressed(digest):
             name = layout.table_name(digest)
             self.store.put(name, seal(documents.compress(data), name=name, ring=self.ring))
@@ -241,7 +275,7 @@ class Repository:
             stored = self.store.get(name)
         data = documents.decompress(self.unsealed(stored, name=name), name=name)
         found = self.ring.name_digest(data)
-        if found != digest:
+        if found != layout.hash_of(digest):
             raise DamagedObject(name, "content", f"has the hash {found} instead of {digest}")
         return data
 
@@ -333,6 +367,10 @@ def identify(store: Store) -> documents.RepositoryDocument:
 
 def _has_history(store: Store) -> bool:
     return next(iter(store.list(layout.CHAIN)), None) is not None
+
+
+def _chunk_object(table: TableName, span: str, digest: str, stored: str) -> str:
+    return layout.chunk_object(table, span=span, digest=digest, stored=stored)
 
 
 @contextmanager

@@ -8,10 +8,13 @@ from moi_backup.cli.backup_document import BackupDocument
 from moi_backup.cli.restore_document import PlanDocument, RestoreDocument
 from moi_backup.operations.check_configuration import CheckedConfiguration
 from moi_backup.operations.doctor import Examination
+from moi_backup.operations.expire_backups import Expiry
 from moi_backup.operations.initialise import Initialised
-from moi_backup.operations.list_backups import BackupList
+from moi_backup.operations.list_backups import BackupList, TrashList
+from moi_backup.operations.prune import PrunePlan, PruneResult
 from moi_backup.operations.show_backup import BackupDescription
 from moi_backup.operations.status import Status
+from moi_backup.operations.sweep import SweepResult
 from moi_backup.operations.verify import Verification
 
 DOCUMENTS: dict[str, Any] = {
@@ -21,8 +24,14 @@ DOCUMENTS: dict[str, Any] = {
     "config check": CheckedConfiguration,
     "backup": BackupDocument,
     "backups": BackupList,
+    "backups --trash": TrashList,
     "show": BackupDescription,
     "verify": Verification,
     "restore --dry-run": PlanDocument,
     "restore": RestoreDocument,
+    "expire": Expiry,
+    "undelete": Expiry,
+    "prune --dry-run": PrunePlan,
+    "prune": PruneResult,
+    "sweep": SweepResult,
 }

@@ -124,3 +124,26 @@ def test_a_defect_is_told_without_values(moi: Command, monkeypatch: pytest.Monke
     verbose = moi("backups", "--verbose")
     assert "Traceback" in verbose.err
     assert "hunter2" not in verbose.err
+
+
+def test_the_way_of_a_backup_into_the_trash_and_out_of_the_repository_is_told(moi: Command, copied: Deployment):
+    """Each step says what it did, what comes next, and why something is kept."""
+    backup = copied.backups()[0].id
+    assert f"moi-backup undelete {backup}" in moi("expire", backup, on=copied).out
+    assert "nothing protects the database" in moi("expire", copied.back_up().manifest.id, on=copied).out
+    assert moi("backups", on=copied).out.startswith("There are no backups yet")
+    trash = moi("backups", "--trash", on=copied).out
+    assert backup in trash
+    assert "can be pruned from" in trash
+    kept = moi("prune", on=copied).out
+    assert f"Kept: {backup} (in the trash; can be pruned from" in kept
+    assert "Every object is needed." in kept
+    assert moi("undelete", backup, on=copied).out == f"{backup} is listed again.\n"
+    planned = moi("prune", "--dry-run", "--grace", "0", on=copied).out
+    assert "Gone for good: " in planned
+    assert f"Kept: {backup} (listed)" in planned
+    assert planned.endswith("Dry run: nothing was deleted.\n")
+    assert "Deleted " in moi("prune", "--grace", "0", on=copied).out
+    assert moi("backups", "--trash", on=copied).out == "The trash is empty.\n"
+    assert "temporary files of killed runs" in moi("sweep", on=copied).out
+    assert moi("sweep", "--dry-run", on=copied).out.endswith("Dry run: nothing was removed.\n")

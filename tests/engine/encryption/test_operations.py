@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from moi_backup.errors import Damaged, UsageError, WrongKey
@@ -16,12 +17,19 @@ from moi_backup.operations.check_keys import check_keys
 from moi_backup.operations.destroy_scope import destroy_scope
 from moi_backup.operations.export_keys import export_keys
 from moi_backup.operations.list_keys import list_keys
+from moi_backup.operations.prune import prune
 from moi_backup.operations.query import query
+from moi_backup.operations.rekey import rekey
 from moi_backup.operations.rotate_keys import rotate_keys
 from moi_backup.operations.take_backup import BackupResult
 from moi_backup.operations.verify import verify
+from moi_backup.repository import documents, layout
+from moi_backup.repository.chain import append
 from moi_backup.repository.key_text import generate_master
-from moi_backup.repository.scope_keys import read_entries, rewrap
+from moi_backup.repository.marks import with_marks
+from moi_backup.repository.rewriting import rewrite_manifest
+from moi_backup.repository.scope_keys import create_key, read_entries, rewrap
+from moi_backup.repository.sealing import key_number
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import database_of, rows_of
 
@@ -310,3 +318,70 @@ def test_an_init_that_was_cut_is_completed(shop: Deployment, tmp_path: Path) -> 
     assert cut.back_up().manifest.rows
     with pytest.raises(UsageError):
         cut.initialise()
+
+
+@pytest.mark.parametrize("scope", ["pii", "default"])
+def test_a_rekey_writes_everything_of_a_scope_anew_and_changes_no_row(
+    shop: Deployment, empty_database: Callable[[], str], scope: str
+) -> None:
+    """Backups keep id, rows and digests; after a prune nothing is under the old key, and an old export is retired."""
+    before, target = shop.backups()[0], empty_database()
+    export = replace(shop, keys={"MOI_KEY_1": export_keys(shop.workspace, ["pii"])})
+    shop.sql("UPDATE sales SET amount = 0 WHERE id = 1")
+    shop.back_up()
+    done = rekey(shop.workspace, scope, wait=0)
+    assert (done.number, done.backups) == (2, tuple(backup.id for backup in shop.backups()))
+    after = shop.backups()[0]
+    assert [entry.digest for entry in after.tables] == [entry.digest for entry in before.tables]
+    assert verify(shop.workspace, read_data=True).faults == ()
+    prune(shop.workspace, grace_hours=0)
+    kinds = ("chunks/", "tables/", "files/", "backups/")
+    numbers = {key_number(data, name=name) for name, data in shop.objects().items() if data.startswith(b"MOI1")
+               and name.startswith(kinds)}  # fmt: skip
+    assert numbers == ({2} if scope == "default" else {1})
+    assert shop.restore(target, backup=before.id).complete
+    assert [row[0] for row in rows_of(target, "public.sales")] == [row[0] for row in rows_of(shop.url, "public.sales")]
+    assert written(shop.back_up()) == [0, 0]
+    with pytest.raises(WrongKey, match=rf"only an older key|{scope}\.2"):
+        rows(export, "SELECT customer FROM sales")
+
+
+def test_a_rekey_that_was_cut_goes_on_with_the_key_it_made(shop: Deployment) -> None:
+    """Killed after some chunks, every backup opens, and no further key is made."""
+    repository = shop.workspace.open()
+    create_key(
+        repository.store, repository=repository.id, scope="pii", number=2, digest=repository.ring.digest_key("pii"),
+        master=shop.workspace.settings.keys[0].read(), now=shop.workspace.clock.now(), entropy=os.urandom,
+    )  # fmt: skip
+    assert shop.restore(schema="scratch").complete
+    assert rekey(shop.workspace, "pii", wait=0).number == 2
+    assert rekey(shop.workspace, "pii", wait=0).number == 3
+    assert verify(shop.workspace, read_data=True).faults == ()
+
+
+def test_a_rekey_needs_the_keys_of_all_columns(shop: Deployment) -> None:
+    """A chunk is written anew as a whole, so nothing is begun without them."""
+    before = shop.objects()
+    with pytest.raises(WrongKey):
+        rekey(holding(shop, "financial").workspace, "financial", wait=0)
+    with pytest.raises(UsageError):
+        rekey(shop.workspace, "nonsense", wait=0)
+    assert shop.objects() == before
+
+
+def test_every_moment_of_a_rewrite_has_the_manifest_that_the_chain_names(shop: Deployment) -> None:
+    """Cut after any of its writes, the backup reads, and a later rewrite completes it."""
+    repository = shop.workspace.open()
+    (backup,) = shop.backups()
+    changed = msgspec.structs.replace(backup, reason="rewritten")
+    data = repository.manifest_bytes(changed)
+    repository.store.put(layout.trash_name(backup.id), data)
+    assert shop.backups() == [backup]
+    with shop.workspace.writing(repository, operation="test", wait=0) as lease:
+        repository = with_marks(repository)
+        now = shop.workspace.clock.now()
+        append(repository, action="rewrite", backup=backup.id, manifest=documents.digest_of(data), at=now, lease=lease)
+        assert shop.backups() == [changed]
+        rewrite_manifest(repository, changed, at=now, lease=lease)
+    assert shop.backups() == [changed]
+    assert shop.faults() == []

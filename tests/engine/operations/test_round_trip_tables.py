@@ -78,7 +78,8 @@ def stored(deployment: Deployment, table: str, *, backup: int = -1) -> StoredTab
     """A table as the newest backup has it."""
     repository, manifest = deployment.workspace.open(), deployment.backups()[backup]
     entry = next(entry for entry in manifest.tables if entry.table == TableName("public", table))
-    return StoredTable(repository, repository.read_table(entry.manifest))
+    manifest = repository.read_table(entry.manifest)
+    return StoredTable(repository, manifest, manifest)
 
 
 def days_of(deployment: Deployment, table: str) -> dict[str, int]:

@@ -36,6 +36,24 @@ def test_a_chunk_name_tells_table_span_and_hashes(table: TableName, span: str, d
     assert parsed.table == (None if "~" in name else table)
 
 
+@given(table=TABLES, span=SPANS, digest=DIGESTS, stored=DIGESTS, mark=st.integers(1, 10**10))
+def test_a_revived_name_differs_and_leads_back(table: TableName, span: str, digest: str, stored: str, mark: int):
+    """The suffix is part of the reference, not of the hash; without it the name is the old one."""
+    reference = layout.revived(stored, mark)
+    for plain, name in (
+        (layout.file_name(stored), layout.file_name(reference)),
+        (layout.table_name(stored), layout.table_name(reference)),
+        (
+            layout.chunk_object(table, span=span, digest=digest, stored=stored),
+            layout.chunk_object(table, span=span, digest=digest, stored=reference),
+        ),
+    ):
+        assert name != plain
+        assert layout.unrevived(name) == layout.unrevived(plain) == plain
+    assert layout.parse_chunk_name(check_name(name)).stored == reference
+    assert layout.hash_of(reference) == layout.hash_of(stored) == layout.revived(stored, 0) == stored
+
+
 @given(one=TABLES, other=TABLES)
 def test_different_tables_never_share_a_folder(one: TableName, other: TableName):
     """Also where the file system ignores case."""
@@ -84,7 +102,9 @@ def test_what_is_no_chunk_is_refused(name: str):
         layout.parse_chunk_name(name)
 
 
-@pytest.mark.parametrize("bad", ["", "../../etc/passwd", "0" * 63, "G" * 64, "0" * 64 + "/x"])
+@pytest.mark.parametrize(
+    "bad", ["", "../../etc/passwd", "0" * 63, "G" * 64, "0" * 64 + "/x", "0" * 64 + "~0", "0" * 64 + "~1/x"]
+)
 def test_no_document_can_point_outside_its_place(bad: str):
     """Digests, spans and ids that come from stored documents are checked before they become a name."""
     good = "0" * 64
@@ -104,6 +124,9 @@ def test_no_document_can_point_outside_its_place(bad: str):
 def test_numbers_have_ten_digits():
     """So that names sort as numbers do."""
     assert layout.chain_name(7) == "chain/0000000007"
+    assert layout.done_name(7, 12) == "marks/0000000007-0000000012.done"
+    assert layout.parse_mark_name(layout.mark_name(7, 12)) == (7, 12, False)
+    assert layout.parse_mark_name("marks/damaged/x") is None
     assert layout.lease_name("writer", 12) == "leases/writer/0000000012"
     assert layout.beat_name("writer", 12) == "leases/writer/0000000012.beat"
 

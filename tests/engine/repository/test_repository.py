@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moi_backup.errors import MoiError, NoRepository, StorageError, UsageError, WrongKey
+from moi_backup.errors import MoiError, NoRepository, StorageError, UsageError
 from moi_backup.model.table import ChunkList
 from moi_backup.repository import layout
 from moi_backup.repository.damage import DamagedObject
@@ -54,7 +54,8 @@ def test_a_history_without_identity_is_damage_and_not_an_empty_place(store: Loca
     ("data", "error"),
     [
         (b'{"created_at":"","format":2,"id":"%s"}' % (b"0" * 32), NoRepository),
-        (b'{"created_at":"","encryption":{"scheme":1},"format":1,"id":"%s"}' % (b"0" * 32), WrongKey),
+        (b'{"created_at":"","encryption":{"scheme":2},"format":1,"id":"%s"}' % (b"0" * 32), NoRepository),
+        (b'{"created_at":"","encryption":{"scheme":1},"format":1,"id":"%s"}' % (b"0" * 32), DamagedObject),
         (b'{"created_at":"","format":1,"id":"../../x"}', DamagedObject),
         (b"", DamagedObject),
     ],

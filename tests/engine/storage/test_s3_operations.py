@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from moi_backup.errors import StorageError
 from moi_backup.operations.doctor import examine
+from moi_backup.operations.expire_backups import expire_backups, undelete_backups
+from moi_backup.operations.prune import prune
 from moi_backup.operations.query import query
 from moi_backup.operations.status import read_status
+from moi_backup.operations.sweep import sweep
 from moi_backup.operations.verify import verify
 from moi_backup.repository.chain import append, published, read_chain
 from moi_backup.repository.clock import SystemClock
@@ -100,6 +104,34 @@ def test_a_chunk_marked_damaged_is_healed_without_the_right_to_delete_the_mark(s
     shop.back_up(full=True)
     assert shop.faults() == []
     assert damaged_chunks(store) == {stored}
+
+
+def test_pruning_a_bucket_needs_the_right_to_delete_and_says_so_first(
+    shop: BucketDeployment, s3_server: ObjectServer, empty_database
+):
+    """Without it backups still expire and come back; with it the remaining backup restores exactly."""
+    first = shop.back_up().manifest.id
+    shop.sql("DELETE FROM meta_import_data WHERE day < '2025-09-14'")
+    second = shop.back_up(full=True).manifest.id
+    before = database_of(shop.url)
+    expire_backups(shop.workspace, [first])
+    undelete_backups(shop.workspace, [first])
+    expire_backups(shop.workspace, [first])
+    kept = shop.objects()
+    with pytest.raises(StorageError, match="AccessDenied") as refused:
+        prune(shop.workspace, grace_hours=0)
+    assert "s3:DeleteObject" in refused.value.remedy
+    assert shop.objects() == kept
+    allowed = replace(shop, aws=s3_server.environ("admin"))
+    done = prune(allowed.workspace, grace_hours=0)
+    assert done.deleted == done.plan.objects > 0
+    assert [backup.id for backup in done.plan.gone] == [first]
+    assert shop.objects().keys() & {f"trash/{first}", f"backups/{first}"} == set()
+    assert verify(shop.workspace, read_data=True).exit_code == 0
+    target = empty_database()
+    assert shop.restore(target, backup=second).complete
+    assert database_of(target) == before
+    assert [kind.removed for kind in sweep(allowed.workspace).kinds][:2] == [0, 0]
 
 
 def test_a_backup_gets_through_overload_and_lost_answers(shop: BucketDeployment, proxy: FaultyProxy):
