@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SAMPLED, SMALL, MANY = 16, 40, 1001  # an odd number meets all eight bits
+SAMPLED, SMALL, MANY = 16, 40, 1000
 SMALL_BYTES = 700
 Written = dict[Path, bytes | None]
 
@@ -36,10 +36,10 @@ def flips(target: Target) -> Iterator[Written]:
 
 
 def every_flip(target: Target) -> Iterator[Written]:
-    """Every bit of an object that is smaller than SMALL_BYTES; MANY bits of a larger one, from the first to the last."""
+    """Every bit of an object that is smaller than SMALL_BYTES; about MANY bits all over a larger one."""
     data = target.file.read_bytes()
     bits = len(data) * 8
-    step = 1 if len(data) < SMALL_BYTES else max(bits // MANY, 1)
+    step = 1 if len(data) < SMALL_BYTES else bits // MANY | 1  # an odd step meets all eight bits
     for bit in range(0, bits, step):
         yield {target.file: flipped(data, bit // 8, bit % 8)}
 
