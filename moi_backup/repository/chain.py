@@ -7,13 +7,14 @@ was cut off looks whole from inside.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from moi_backup.errors import Locked, StorageError, UsageError
+from moi_backup.errors import Locked, NoRepository, StorageError, UsageError
 from moi_backup.model.backup import ChainAction, ChainEntry
 from moi_backup.repository import documents, layout
+from moi_backup.repository.contradictions import replaced
 from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.heads import NOTHING_BEFORE, Head, keep_head, seen_head
 from moi_backup.repository.leases import Lease
@@ -61,26 +62,23 @@ def read_chain(repository: Repository) -> Chain:
 
 
 def scan_chain(repository: Repository) -> ChainScan:
-    """The history as far as it can be read, with all damage instead of the first."""
-    seen = seen_head(_head_file(repository))  # before the chain: another process may append meanwhile
-    entries: list[ChainEntry] = []
-    damage: list[DamagedObject] = []
-    hashes = {0: NOTHING_BEFORE}
-    last = 0
-    for seq, data in _stored_entries(repository.store):
-        last = seq
-        if data is None:
-            damage.append(DamagedObject(layout.chain_name(seq), "missing", "is missing from the chain"))
-            continue
-        hashes[seq] = documents.digest_of(data)
-        try:
-            entries.append(_entry(repository, data, seq=seq))
-        except DamagedObject as error:
-            damage.append(error)
-            continue
-        damage += _link_damage(entries[-1], hashes.get(seq - 1))
-    damage += _head_damage(seen, hashes, last=last)
-    return ChainScan(tuple(entries), Head(last, hashes.get(last, NOTHING_BEFORE)), tuple(damage))
+    """The history as far as it can be read, with all damage instead of the first.
+
+    Raises NoRepository for an entry that a newer version wrote; one that only looks so, because it is not what was
+    written, is damage like any other.
+    """
+    head_file = _head_file(repository)
+    seen, unreadable = _seen(head_file)  # before the chain: another process may append meanwhile
+    read = _read_entries(repository)
+    found = replaced(read.entries, read.hashes, seen=seen, seen_in=str(head_file))
+    for seq, error in read.newer.items():
+        if seq not in found:
+            raise error
+    named = {damage.object_name for damage in read.damage}
+    contradicted = [damage for damage in found.values() if damage.object_name not in named]
+    damage = (*unreadable, *read.damage, *contradicted, *_cut_off(seen, last=read.last, seen_in=str(head_file)))
+    entries = tuple(entry for seq, entry in read.entries.items() if seq not in found)
+    return ChainScan(entries, Head(read.last, read.hashes.get(read.last, NOTHING_BEFORE)), damage)
 
 
 def append(
@@ -197,11 +195,51 @@ def _entry(repository: Repository, stored: bytes, *, seq: int) -> ChainEntry:
     return entry
 
 
-def _link_damage(entry: ChainEntry, previous: str | None) -> list[DamagedObject]:
-    if previous is None or entry.previous == previous:
-        return []
-    name = layout.chain_name(entry.seq - 1) if entry.seq > 1 else layout.chain_name(1)
-    return [DamagedObject(name, "content", f"is not what {layout.chain_name(entry.seq)} says it was: one was replaced")]
+@dataclass
+class _Read:
+    """What lies in the chain, by number: hashes of all bytes (0: of `repository.json`), and what they turned out to be.
+
+    `newer` are entries that a newer version seems to have written.
+    """
+
+    hashes: dict[int, str]
+    entries: dict[int, ChainEntry] = field(default_factory=dict[int, ChainEntry])
+    newer: dict[int, NoRepository] = field(default_factory=dict[int, NoRepository])
+    damage: list[DamagedObject] = field(default_factory=list[DamagedObject])
+    last: int = 0
+
+
+def _read_entries(repository: Repository) -> _Read:
+    read = _Read({0: _identity_hash(repository.store)})
+    for seq, data in _stored_entries(repository.store):
+        read.last = seq
+        if data is None:
+            read.damage.append(DamagedObject(layout.chain_name(seq), "missing", "is missing from the chain"))
+            continue
+        read.hashes[seq] = documents.digest_of(data)
+        try:
+            read.entries[seq] = _entry(repository, data, seq=seq)
+        except NoRepository as error:
+            read.newer[seq] = error
+        except DamagedObject as error:
+            read.damage.append(error)
+    return read
+
+
+def _identity_hash(store: Store) -> str:
+    """The blake3 of `repository.json`, which the first entry of the chain repeats."""
+    data = _get(store, layout.REPOSITORY)
+    if data is None:
+        raise DamagedObject(layout.REPOSITORY, "missing", f"is missing from {store.address}")
+    return documents.digest_of(data)
+
+
+def _seen(head_file: Path) -> tuple[Head, tuple[DamagedObject, ...]]:
+    """The remembered head; as if none was when it cannot be read, which is damage."""
+    try:
+        return seen_head(head_file), ()
+    except DamagedObject as error:
+        return Head(0, NOTHING_BEFORE), (error,)
 
 
 def _following(
@@ -237,15 +275,11 @@ def _head_file(repository: Repository) -> Path:
     return repository.heads / f"{repository.id}.json"
 
 
-def _head_damage(seen: Head, hashes: dict[int, str], *, last: int) -> list[DamagedObject]:
-    if seen.seq > last:
-        detail = (
-            f"is missing: the chain ends at {last}, but {seen.seq} entries were seen before, so its tail was cut off"
-        )
-        return [DamagedObject(layout.chain_name(seen.seq), "missing", detail)]
-    if hashes.get(seen.seq, seen.hash) != seen.hash:
-        return [DamagedObject(layout.chain_name(seen.seq), "content", "is not the entry seen before: it was replaced")]
-    return []
+def _cut_off(seen: Head, *, last: int, seen_in: str) -> tuple[DamagedObject, ...]:
+    if seen.seq <= last:
+        return ()
+    detail = f"is missing: the chain ends at {last}, but {seen_in} says that {seen.seq} entries were seen before"
+    return (DamagedObject(layout.chain_name(seen.seq), "missing", f"{detail}, so its tail was cut off"),)
 
 
 def _state_text(state: ChainAction | None) -> str:

@@ -67,6 +67,8 @@ def decode_document(data: bytes, kind: type[Document], *, name: str) -> Document
         version = msgspec.json.decode(data, type=_Versioned).format
         if version > FORMAT:
             raise newer(name, f"has format {version}, this version reads up to format {FORMAT}", version)
+        if version < 1:
+            raise DamagedObject(name, "content", f"has format {version}, which there never was")
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         if "unknown field" in str(error):

@@ -16,6 +16,7 @@ import msgspec
 from moi_backup.errors import Locked, MoiError, StorageError
 from moi_backup.repository import documents, layout
 from moi_backup.repository.clock import Clock
+from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.identity import Identity, is_gone
 from moi_backup.storage.store import ObjectInfo, ObjectMissing, Store
 
@@ -160,7 +161,7 @@ class _Watch:
         beat = _get(self._store, name)
         if (epoch, beat) != self._seen:
             self._seen, self._since = (epoch, beat), self._clock.monotonic()
-        if beat is not None and documents.decode_document(beat, Beat, name=name).state == "released":
+        if beat is not None and _decoded(self._store, beat, Beat, name=name).state == "released":
             return True
         return is_gone(document.identity, own=self._own) or before - self._since >= document.ttl_seconds
 
@@ -186,7 +187,7 @@ def acquire(
     watch = _Watch(store, name, clock=clock, own=identity)
     began = clock.monotonic()
     while True:
-        highest = _highest_epoch(store, name)
+        highest = _highest_epoch(store, name, beats=True)
         document = _read(store, name, highest)
         if document is None or watch.is_free(highest, document):
             lease = _try_create(store, name, highest + 1, operation=operation, clock=clock, identity=identity, ttl=ttl)
@@ -242,9 +243,13 @@ def outdated_epochs(store: Store) -> list[ObjectInfo]:
     return [info for info in objects if 0 < _epoch_of(info.name) < highest.get(info.name.rpartition("/")[0], 0)]
 
 
-def _highest_epoch(store: Store, name: str) -> int:
+def _highest_epoch(store: Store, name: str, *, beats: bool = False) -> int:
+    """The highest epoch there is; `beats` counts those of which only the heartbeat is left: an epoch never comes again.
+
+    Else a new holder would find an old "released" under its own epoch.
+    """
     objects = store.list(layout.lease_folder(name))
-    return max((_epoch_of(info.name) for info in objects if not info.name.endswith(".beat")), default=0)
+    return max((_epoch_of(info.name) for info in objects if beats or not info.name.endswith(".beat")), default=0)
 
 
 def _epoch_of(object_name: str) -> int:
@@ -255,7 +260,15 @@ def _epoch_of(object_name: str) -> int:
 def _read(store: Store, name: str, epoch: int) -> LeaseDocument | None:
     object_name = layout.lease_name(name, epoch)
     data = _get(store, object_name)
-    return None if data is None else documents.decode_document(data, LeaseDocument, name=object_name)
+    return None if data is None else _decoded(store, data, LeaseDocument, name=object_name)
+
+
+def _decoded(store: Store, data: bytes, kind: type[documents.Document], *, name: str) -> documents.Document:
+    try:
+        return documents.decode_document(data, kind, name=name)
+    except DamagedObject as error:
+        remedy = f"No backed up data is in it. See that nothing else works on {store.address}, then remove {name}."
+        raise DamagedObject(name, error.kind, error.detail, remedy=remedy) from error
 
 
 def _get(store: Store, object_name: str) -> bytes | None:

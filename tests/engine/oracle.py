@@ -44,6 +44,18 @@ def database_of(url: str, *, schema: str = "public") -> dict[str, Rows]:
         return {name: _rows(conn, name, "true") for (name,) in conn.execute(query, [schema]).fetchall()}
 
 
+def contents_of(url: str, *, schema: str = "public") -> dict[str, tuple[tuple[tuple[Any, ...], ...], Rows]]:
+    """Definition and rows of every ordinary table of a schema, by its name without the schema, quoted where it must."""
+    query = """SELECT format('%%I', relname), format('%%I.%%I', nspname, relname)
+               FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = %s AND relkind = 'r'"""
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(_SETTINGS)
+        return {
+            short: (tuple(conn.execute(_COLUMNS, [name]).fetchall()), _rows(conn, name, "true"))
+            for short, name in conn.execute(query, [schema]).fetchall()
+        }
+
+
 def _rows(conn: psycopg.Connection[Any], table: str, where: str) -> Rows:
     fields: list[str] = []
     for name, kind, *_ in conn.execute(_COLUMNS, [table]).fetchall():

@@ -14,13 +14,13 @@ import msgspec
 import pytest
 
 import moi_backup
-from moi_backup.errors import Locked, StorageError, UsageError
+from moi_backup.errors import Locked, NoRepository, StorageError, UsageError
 from moi_backup.model.backup import ChainEntry
 from moi_backup.repository import layout
 from moi_backup.repository.chain import append, published, read_chain, scan_chain, states
 from moi_backup.repository.damage import DamagedObject
-from moi_backup.repository.documents import digest_of, encode_document
-from moi_backup.repository.heads import Head, keep_head, seen_head
+from moi_backup.repository.documents import RepositoryDocument, digest_of, encode_document
+from moi_backup.repository.heads import NOTHING_BEFORE, Head, keep_head, seen_head
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository, open_repository
 from tests.engine.repository.samples import AT, backup_id
@@ -89,7 +89,7 @@ def test_writers_that_race_lose_nothing(repository: Repository, store):
 
 
 def test_an_entry_is_what_the_specification_says(repository: Repository, lease: Lease, add):
-    """Nine fields; the first follows 64 zeros, the second the hash of the first."""
+    """Eight fields; the first follows the hash of repository.json, the second that of the first."""
     add(1)
     add(2)
     first, second = (repository.store.get(layout.chain_name(seq)) for seq in (1, 2))
@@ -100,7 +100,7 @@ def test_an_entry_is_what_the_specification_says(repository: Repository, lease: 
         "format": 1,
         "lease_epoch": lease.epoch,
         "manifest": MANIFEST,
-        "previous": "0" * 64,
+        "previous": digest_of(repository.store.get(layout.REPOSITORY)),
         "seq": 1,
     }
     assert json.loads(second)["previous"] == digest_of(first)
@@ -195,6 +195,47 @@ def test_a_missing_or_rotten_entry_is_named(repository: Repository, add, tmp_pat
     scan = scan_chain(fresh)
     assert [entry.seq for entry in scan.entries] == [other for other in (1, 2, 3, 4) if other != seq]
     assert name in {damage.object_name for damage in scan.damage}
+
+
+def test_an_entry_that_was_changed_accuses_no_other(repository: Repository, add):
+    """What it says of the entry before it is not heard, and it is named once."""
+    add(1)
+    second = add(2)
+    add(3)
+    repository.store.put(layout.chain_name(2), encode_document(msgspec.structs.replace(second, previous="2" * 64)))
+    scan = scan_chain(repository)
+    assert [damage.object_name for damage in scan.damage] == [layout.chain_name(2)]
+    assert [entry.seq for entry in scan.entries] == [1, 3]
+
+
+@pytest.mark.parametrize("data", [b'{"format":2}', b'{"later":1}'])
+def test_an_entry_that_only_looks_newer_is_damage(repository: Repository, add, data: bytes):
+    """The next entry bears witness that something else was written; without a witness a newer version is believed."""
+    add(1)
+    add(2)
+    repository.store.put(layout.chain_name(1), data)
+    assert [damage.object_name for damage in scan_chain(repository).damage] == [layout.chain_name(1)]
+    repository.store.create(layout.chain_name(3), data)
+    with pytest.raises(NoRepository, match=r"newer version: chain/0000000003"):
+        scan_chain(repository)
+
+
+@pytest.mark.parametrize("change", [{"created_at": "2026-01-01T00:00:00.000000+00:00"}, {"id": "ab" * 16}])
+def test_a_changed_identity_is_noticed_by_the_first_entry(repository: Repository, add, change):
+    """The chain begins with the hash of repository.json, so it belongs to that one and no other."""
+    add(1)
+    document = RepositoryDocument(**{"created_at": "2026-11-24T20:30:00.000000+00:00", "id": repository.id} | change)
+    repository.store.put(layout.REPOSITORY, encode_document(document))
+    with pytest.raises(DamagedObject, match=layout.REPOSITORY):
+        read_chain(open_repository(repository.store, heads=repository.heads))
+
+
+def test_a_chain_that_begins_with_zeros_is_read(repository: Repository, add):
+    """Repositories made before the first entry named repository.json stay readable."""
+    first = encode_document(msgspec.structs.replace(add(1), previous=NOTHING_BEFORE))
+    repository.store.put(layout.chain_name(1), first)
+    older = open_repository(repository.store, heads=repository.heads.parent / "other")
+    assert len(read_chain(older).entries) == 1
 
 
 def test_an_entry_in_the_wrong_place_is_damage(repository: Repository, add, tmp_path: Path):

@@ -45,7 +45,18 @@ def test_an_unknown_field_is_refused_and_not_ignored():
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b"null", b"[]", b"\xff\xfe", changed(seq="one"), changed(action="explode"), changed(format="x")]
+    "data",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"\xff\xfe",
+        changed(seq="one"),
+        changed(action="explode"),
+        changed(format="x"),
+        changed(format=0),
+    ],
 )
 def test_what_is_no_document_is_damage_of_the_named_object(data: bytes):
     """Cut, binary or wrongly typed bytes name the object they came from."""

@@ -19,6 +19,7 @@ import moi_backup
 from moi_backup.errors import Locked, StorageError
 from moi_backup.repository import layout
 from moi_backup.repository.clock import SystemClock
+from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.documents import decode_document, encode_document
 from moi_backup.repository.identity import Identity, is_gone, own_identity
 from moi_backup.repository.leases import Beat, Lease, LeaseDocument, acquire
@@ -122,6 +123,27 @@ def test_a_reaped_holder_is_replaced_at_once_too(store, clock, holder):
     holder.wait()
     with take(store, clock) as lease:
         assert lease.epoch == 2
+
+
+def test_an_epoch_never_comes_again_when_only_its_heartbeat_is_left(store, clock):
+    """A new holder under the old number would be taken for released by the old heartbeat."""
+    take(store, clock).release()
+    store.delete(layout.lease_name("writer", 1))
+    with take(store, clock) as lease:
+        assert lease.epoch == 2
+
+
+@pytest.mark.parametrize("name", [layout.lease_name("writer", 1), layout.beat_name("writer", 1)])
+def test_a_rotten_lease_is_refused_with_what_to_remove(store, clock, name: str):
+    """Who holds it is not known, so nobody writes until a person has looked; then the next one does."""
+    take(store, clock).release()
+    store.put(name, b"rotten")
+    with pytest.raises(DamagedObject, match=name) as caught:
+        take(store, clock)
+    assert f"remove {name}" in caught.value.remedy
+    store.delete(layout.beat_name("writer", 1))
+    store.delete(layout.lease_name("writer", 1))
+    take(store, clock).release()
 
 
 def test_another_process_under_the_same_id_is_not_the_holder(identity: Identity):

@@ -1,0 +1,61 @@
+"""What an operation makes of a damage that verification has named, or need not name."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from moi_backup.errors import Damaged, MoiError
+from moi_backup.operations.verify import verify
+from tests.engine.deployment import Deployment
+from tests.engine.tamper.sample import Sample
+from tests.engine.tamper.tampering import Target
+
+
+def the_next_backup_works_or_refuses(sample: Sample, on: Deployment, target: Target) -> None:
+    """It publishes a whole backup, or publishes nothing and names the object, or who may still hold it."""
+    before = [backup.id for backup in on.backups()]
+    name = target.file.relative_to(on.folder / "repository").as_posix()
+    published: list[str] = []
+    refusal = ""
+    try:
+        published.append(on.back_up(full=False).manifest.id)
+    except MoiError as error:
+        refusal = error.what
+    assert published or name in refusal or re.search(r"in use: backup by process \d+ on ", refusal), refusal
+    assert [backup.id for backup in on.backups()] == before + published
+    assert verify(on.workspace, read_data=True).exit_code == 0
+
+
+def the_head_is_what_was_read(sample: Sample, on: Deployment, target: Target) -> None:
+    """An older or absent one was written anew by the first reader; with another one nothing is read."""
+    pristine = sample.deployment.folder / target.file.relative_to(on.folder)
+    assert target.file.read_bytes() == pristine.read_bytes() or not is_read(on)
+
+
+def is_read(on: Deployment) -> bool:
+    """Whether the history can be read at all."""
+    try:
+        return bool(on.backups())
+    except MoiError:
+        return False
+
+
+def the_mark_is_made_anew(sample: Sample, on: Deployment, target: Target) -> None:
+    """By the next verification, which finds the chunk damaged again."""
+    assert not target.file.exists()
+    assert verify(on.workspace, read_data=True).marked == 1
+    assert target.file.exists()
+
+
+def a_restore_with_the_schema_refuses(sample: Sample, on: Deployment, target: Target) -> None:
+    """It names the object, and nothing is created in the empty database that was to hold the backup."""
+    url = sample.empty_database()
+    with pytest.raises(Damaged, match=target.file.name):
+        on.restore(url, backup=sample.newest.id)
+    assert on.sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace", url=url) == [(0,)]
+
+
+def nothing_else(sample: Sample, on: Deployment, target: Target) -> None:
+    """The readers have said it all."""

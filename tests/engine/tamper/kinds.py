@@ -1,0 +1,209 @@
+"""The kinds of objects: one entry each, with what must follow when one is tampered with. A new kind is added here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from moi_backup.operations.verify import verify
+from moi_backup.repository import documents, layout
+from moi_backup.repository.heads import Head
+from tests.engine.deployment import Deployment
+from tests.engine.tamper import aftermath
+from tests.engine.tamper.sample import LEASE, SALES, Sample, Touched
+from tests.engine.tamper.tampering import Target, Written, flipped
+
+FOUND, FOUND_OR_NEWER, HARMLESS = "20", "10 or 20", "harmless"
+Accused = dict[str, Touched] | Path
+Readers = Literal[
+    "all refuse", "what needs it refuses, all else is right", "the schema refuses, all rows are right", "all are right"
+]
+_ALL: Readers = "all refuse"
+_NEEDED: Readers = "what needs it refuses, all else is right"
+_SCHEMA: Readers = "the schema refuses, all rows are right"
+_RIGHT: Readers = "all are right"
+
+
+def object_name(on: Deployment, file: Path) -> str:
+    """The name of an object, or the path of a file outside of the repository."""
+    repository = on.folder / "repository"
+    return file.relative_to(repository).as_posix() if file.is_relative_to(repository) else str(file)
+
+
+def _changed(sample: Sample, on: Deployment, target: Target, way: str) -> Accused:
+    """The objects whose bytes were changed."""
+    files = [target.file, *([target.other] if way == "swap" and target.other else [])]
+    return {object_name(on, file): sample.touched_by(object_name(on, file)) for file in files}
+
+
+def _itself(sample: Sample, on: Deployment, target: Target, way: str) -> Accused:
+    return target.file
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of object.
+
+    `target` finds it in a copy of the sample. `verdict` is what verification must say of whatever was done to it, but
+    for the ways in `exceptions`; a fault then names what is `accused`, and `named` says so in words. `readers` is what
+    restores and queries do once something was found, `then` what is to be seen afterwards. `reason` is why nothing can
+    be found where it is harmless.
+    """
+
+    title: str
+    target: Callable[[Sample, Deployment], Target]
+    named: str
+    readers: Readers
+    verdict: str = FOUND
+    accused: Callable[[Sample, Deployment, Target, str], Accused] = _changed
+    then: Callable[[Sample, Deployment, Target], None] = aftermath.nothing_else
+    exceptions: Mapping[str, str] = field(default_factory=dict[str, str])
+    reason: str = ""
+
+    def expected(self, way: str) -> str:
+        """What verification must say after one way of tampering."""
+        return self.exceptions.get(way, self.verdict)
+
+
+def _object(sample: Sample, on: Deployment, name: str) -> Path:
+    return on.folder / "repository" / name
+
+
+def _identity(sample: Sample, on: Deployment) -> Target:
+    foreign = documents.RepositoryDocument(created_at="2026-01-01T00:00:00.000000+00:00", id=os.urandom(16).hex())
+    return Target(_object(sample, on, layout.REPOSITORY), foreign=documents.encode_document(foreign))
+
+
+def _chunk(sample: Sample, on: Deployment) -> Target:
+    lists = sample.lists(sample.newest)
+    names = [layout.chunk_name(SALES, lists[month][1].chunks[0]) for month in ("2025-09", "2025-10")]
+    return Target(*(_object(sample, on, name) for name in names))
+
+
+def _table(sample: Sample, on: Deployment) -> Target:
+    backups = (sample.newest, sample.deployment.backups()[0])
+    return Target(*(_object(sample, on, layout.table_name(sample.table(backup)[0])) for backup in backups))
+
+
+def _month(sample: Sample, on: Deployment) -> Target:
+    lists = sample.lists(sample.newest)
+    return Target(*(_object(sample, on, layout.table_name(lists[month][0])) for month in ("2025-09", "undated")))
+
+
+def _archive(sample: Sample, on: Deployment) -> Target:
+    backups = (sample.newest, sample.deployment.backups()[0])
+    return Target(*(_object(sample, on, layout.file_name(backup.schema.digest)) for backup in backups))
+
+
+def _backup(sample: Sample, on: Deployment) -> Target:
+    backups = sample.deployment.backups()
+    return Target(*(_object(sample, on, layout.backup_name(backup.id)) for backup in (backups[1], backups[0])))
+
+
+def _entry(seq: int) -> Callable[[Sample, Deployment], Target]:
+    def target(sample: Sample, on: Deployment) -> Target:
+        file = _object(sample, on, layout.chain_name(seq))
+        older = older_repository(sample, on) if seq == len(sample.rows) else None
+        return Target(file, _object(sample, on, layout.chain_name(seq % len(sample.rows) + 1)), older=older)
+
+    return target
+
+
+def older_repository(sample: Sample, on: Deployment) -> Written:
+    """The whole repository as it was one backup before."""
+    now, before = on.folder / "repository", sample.older / "repository"
+    names = {file.relative_to(root) for root in (now, before) for file in root.rglob("*") if file.is_file()}
+    return {now / name: (before / name).read_bytes() if (before / name).exists() else None for name in names}
+
+
+def _head(sample: Sample, on: Deployment) -> Target:
+    (file,) = (on.folder / "state" / "heads").iterdir()
+    older = (sample.older / "state" / "heads" / file.name).read_bytes()
+    foreign = documents.encode_document(Head(len(sample.rows), "ab" * 32))
+    return Target(file, foreign=foreign, older={file: older})
+
+
+def _lease(suffix: str) -> Callable[[Sample, Deployment], Target]:
+    def target(sample: Sample, on: Deployment) -> Target:
+        file = _object(sample, on, LEASE + suffix)
+        (before,) = (sample.older / "repository" / "leases" / "writer").glob(f"*[0-9]{suffix}")
+        return Target(file, older={file: before.read_bytes()})
+
+    return target
+
+
+def _mark(sample: Sample, on: Deployment) -> Target:
+    """The mark of a chunk that is damaged, made by a verification."""
+    chunk = _chunk(sample, on).file
+    chunk.write_bytes(flipped(chunk.read_bytes(), 9, 3))
+    verify(on.workspace, read_data=True)
+    (mark,) = (on.folder / "repository" / "marks" / "damaged").iterdir()
+    return Target(mark)
+
+
+def _marked(sample: Sample, on: Deployment, target: Target, way: str) -> Accused:
+    name = object_name(on, _chunk(sample, on).file)
+    return {name: sample.touched_by(name)}
+
+
+KINDS = {
+    kind.title: kind
+    for kind in (
+        Kind("`repository.json`", _identity, "the object", _ALL, exceptions={"flip": FOUND_OR_NEWER}),
+        Kind("`chunks/…`", _chunk, "the object, its backups, the table, its days", _NEEDED),
+        Kind("`tables/…`: table manifest", _table, "the object, its backups, the table", _NEEDED),
+        Kind("`tables/…`: chunk list", _month, "the object, its backups, the table, the month", _NEEDED),
+        Kind(
+            "`files/…`: schema archive",
+            _archive,
+            "the object, its backups",
+            _SCHEMA,
+            then=aftermath.a_restore_with_the_schema_refuses,
+        ),
+        Kind("`backups/…`", _backup, "the object, the backup", _NEEDED),
+        Kind("`chain/…`: first entry", _entry(1), "the object", _ALL),
+        Kind("`chain/…`: an entry between", _entry(2), "the object", _ALL),
+        Kind("`chain/…`: last entry", _entry(3), "the object", _ALL),
+        Kind(
+            "the head in the state folder",
+            _head,
+            "the file",
+            _ALL,
+            accused=_itself,
+            then=aftermath.the_head_is_what_was_read,
+            exceptions={"flip": FOUND_OR_NEWER, "roll back": HARMLESS, "delete": HARMLESS},
+            reason="it is a memory of the chain, which is whole; an older or absent one is written anew by the next "
+            "reader, and until then notices less",
+        ),
+        Kind(
+            "`leases/…`",
+            _lease(""),
+            "",
+            _RIGHT,
+            verdict=HARMLESS,
+            then=aftermath.the_next_backup_works_or_refuses,
+            reason="it says who writes and holds no data; the next backup works, or refuses and names it",
+        ),
+        Kind(
+            "`leases/….beat`",
+            _lease(".beat"),
+            "",
+            _RIGHT,
+            verdict=HARMLESS,
+            then=aftermath.the_next_backup_works_or_refuses,
+            reason="it says whether the holder lives and holds no data; the next backup works, waits for a holder "
+            "that may live, or refuses and names it",
+        ),
+        Kind(
+            "`marks/damaged/…`",
+            _mark,
+            "the chunk it stood for, as before",
+            _NEEDED,
+            accused=_marked,
+            then=aftermath.the_mark_is_made_anew,
+        ),
+    )
+}
