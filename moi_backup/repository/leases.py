@@ -206,14 +206,37 @@ def _try_create(
         at=documents.timestamp(clock.now()),
     )
     renewed = clock.monotonic()
+    try:
+        if not _is_taken(store, name, document):
+            return None
+    except StorageError:
+        _give_back(store, name, document)
+        raise
+    return Lease(store, name, document, clock=clock, renewed=renewed)
+
+
+def _is_taken(store: Store, name: str, document: LeaseDocument) -> bool:
+    """Create the epoch; False when another process has it or a higher one."""
+    epoch = document.epoch
     if not store.create(layout.lease_name(name, epoch), documents.encode_document(document)):
-        return None
+        return False
     if _highest_epoch(store, name) > epoch:  # others took and cleared this epoch since it was read
         with suppress(StorageError):  # as a lower epoch it does no harm
             store.delete(layout.lease_name(name, epoch))
-        return None
+        return False
     _delete_older(store, name, epoch)
-    return Lease(store, name, document, clock=clock, renewed=renewed)
+    return True
+
+
+def _give_back(store: Store, name: str, document: LeaseDocument) -> None:
+    """Release an epoch that may have been created before the store failed: nobody would ever renew it.
+
+    A process that lives on (this one) would keep everybody waiting for its whole time to live.
+    """
+    with suppress(StorageError, ObjectMissing):
+        if store.get(layout.lease_name(name, document.epoch)) == documents.encode_document(document):
+            released = documents.encode_document(Beat(count=1, state="released"))
+            store.put(layout.beat_name(name, document.epoch), released)
 
 
 def _delete_older(store: Store, name: str, epoch: int) -> None:
