@@ -87,9 +87,7 @@ def restore(
     )
 
 
-def _openable(
-    prepared: _Prepared, action: str, outcomes: list[TableOutcome]
-) -> list[tuple[TablePlan, StoredTable]]:
+def _openable(prepared: _Prepared, action: str, outcomes: list[TableOutcome]) -> list[tuple[TablePlan, StoredTable]]:
     """The planned tables whose documents can still be read; of the others the failure is their outcome."""
     found: list[tuple[TablePlan, StoredTable]] = []
     for plan in prepared.plan.tables:

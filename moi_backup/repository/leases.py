@@ -22,6 +22,7 @@ from moi_backup.storage.store import ObjectMissing, Store
 TTL_SECONDS = 60.0
 BEATS_PER_TTL = 6
 _POLL_SECONDS = 1.0
+_LOST_RACES = 10
 
 
 class LeaseDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,7 +178,7 @@ def acquire(
     live; when its last heartbeat is long past already, that time is waited for even when `wait` is shorter.
     """
     watch = _Watch(store, name, clock=clock, own=identity)
-    began = clock.monotonic()
+    began, lost = clock.monotonic(), 0
     while True:
         highest = _highest_epoch(store, name)
         document = _read(store, name, highest)
@@ -185,6 +186,9 @@ def acquire(
             lease = _try_create(store, name, highest + 1, operation=operation, clock=clock, identity=identity, ttl=ttl)
             if lease is not None:
                 return lease
+            lost += 1
+            _require_progress(store, name, lost)
+            clock.sleep(_POLL_SECONDS if lost > 1 else 0.0)
             continue
         remaining = max(wait, watch.patience(highest, document)) - (clock.monotonic() - began)
         if remaining <= 0:
@@ -269,6 +273,17 @@ def _get(store: Store, object_name: str) -> bytes | None:
         return store.get(object_name)
     except ObjectMissing:
         return None
+
+
+def _require_progress(store: Store, name: str, lost: int) -> None:
+    """Who loses a race sees the winner the next time; who loses again and again is shown an old listing."""
+    if lost >= _LOST_RACES:
+        raise StorageError(
+            f"The lease {name!r} cannot be taken: {store.address} refused {lost} times to create the next one below "
+            f"{layout.lease_folder(name)}, and does not list who has it.",
+            meaning="Its listings are older than its objects. Nothing was written.",
+            remedy="Run it again later; use a store whose listings show what was written, as Amazon S3 does.",
+        )
 
 
 def _holder_text(store: Store, name: str, epoch: int) -> str:
