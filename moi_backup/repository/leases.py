@@ -188,7 +188,8 @@ def acquire(
                 return lease
             lost += 1
             _require_progress(store, name, lost)
-            clock.sleep(_POLL_SECONDS if lost > 1 else 0.0)
+            if lost > 1:
+                clock.sleep(_POLL_SECONDS)
             continue
         remaining = max(wait, watch.patience(highest, document)) - (clock.monotonic() - began)
         if remaining <= 0:

@@ -18,7 +18,16 @@ from moi_backup.repository.clock import SystemClock
 from tests.engine.crash.shop import CHANGE, SCRIPT
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import Rows, rows_of
-from tests.engine.storage.faults import Exchanged, Fault, FaultyWorkspace, ShiftedTimes, SlowCalls, StaleListing
+from tests.engine.storage.faults import (
+    Call,
+    Exchanged,
+    FailingCall,
+    Fault,
+    FaultyWorkspace,
+    ShiftedTimes,
+    SlowCalls,
+    StaleListing,
+)
 
 TABLES = ("customers", "orders")
 YEAR = timedelta(days=365)
@@ -134,6 +143,43 @@ def test_a_writer_that_is_shown_a_stale_listing_gives_up_in_words(shop):
         take_backup(workspace, BackupRequest())
     assert shop.objects() == before
     require_right(shop)
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+def test_a_lease_that_was_taken_while_the_store_failed_is_given_back(shop, carried_out):
+    """The process lives on, so nobody could tell that it does not hold the lease."""
+    fault = FailingCall(1 if carried_out else 2, carried_out=carried_out)
+    fault.counted = ("create",) if carried_out else ("list",)  # the creation's answer, or the look after it
+    with pytest.raises(StorageError, match="leases/writer/"):
+        take_backup(faulty(shop, fault), BackupRequest())
+    require_right(shop)
+
+
+class FailingName(Fault):
+    """One object cannot be read from the second time on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def before(self, call: Call) -> None:
+        if call.name == self._name and [seen.name for seen in self.seen].count(self._name) > 1:
+            raise StorageError(f"Could not read {call.name}: the medium failed.")
+
+
+def test_a_table_whose_manifest_cannot_be_read_after_the_planning_fails_alone(shop):
+    """The other one is restored in place, and the result says which was not and why."""
+    good = rows(shop)
+    shop.sql("ALTER TABLE orders DROP CONSTRAINT orders_customer_fkey; UPDATE customers SET name = 'gone'")
+    [orders] = [f"tables/{entry.manifest}" for entry in shop.backups()[-1].tables if entry.table.name == "orders"]
+    request = RestoreRequest(backup="latest", in_place=True, on_conflict="replace", reason="a test")
+    result = restore(faulty(shop, FailingName(orders)), shop.url, request)
+    assert [(table.table.name, table.status) for table in result.tables] == [
+        ("customers", "restored"),
+        ("orders", "failed"),
+    ]
+    assert orders in (result.tables[1].error or "")
+    assert rows(shop) == good
 
 
 def test_a_store_that_is_slow_at_first_changes_nothing(shop):
