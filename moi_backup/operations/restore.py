@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from moi_backup.errors import Damaged, Locked, SourceError, UsageError, WrongKey
+from moi_backup.errors import Damaged, Locked, SourceError, StorageError, UsageError, WrongKey
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
@@ -62,11 +62,11 @@ def restore(
         prepared = _prepare(workspace, url, request)
         outcomes = [_refused(table) for table in prepared.plan.tables if table.action == "refuse"]
         problems: list[str] = []
-        new = [table for table in prepared.plan.tables if table.action == "create"]
+        new = _openable(prepared, "create", outcomes)
         if new:
             created = create_tables(
                 url,
-                [NewTable(table, prepared.table(table.table)) for table in new],
+                [NewTable(*pair) for pair in new],
                 prepared.repository,
                 prepared.backup,
                 request=request,
@@ -74,12 +74,10 @@ def restore(
             )
             outcomes += created.outcomes
             problems += created.problems
-        for table in prepared.plan.tables:
-            if table.action == "replace":
-                stored = prepared.table(table.table)
-                outcome, remaining = replace_rows(url, table, stored, prepared.backup, request, progress)
-                outcomes.append(outcome)
-                problems += remaining
+        for table, stored in _openable(prepared, "replace", outcomes):
+            outcome, remaining = replace_rows(url, table, stored, prepared.backup, request, progress)
+            outcomes.append(outcome)
+            problems += remaining
     order = [table.table for table in prepared.plan.tables]
     return RestoreResult(
         backup=prepared.backup.id,
@@ -89,6 +87,19 @@ def restore(
         notes=prepared.plan.notes,
         problems=tuple(problems),
     )
+
+
+def _openable(prepared: _Prepared, action: str, outcomes: list[TableOutcome]) -> list[tuple[TablePlan, StoredTable]]:
+    """The planned tables whose documents can still be read; of the others the failure is their outcome."""
+    found: list[tuple[TablePlan, StoredTable]] = []
+    for plan in prepared.plan.tables:
+        if plan.action != action:
+            continue
+        try:
+            found.append((plan, prepared.table(plan.table)))
+        except (Damaged, StorageError) as error:
+            outcomes.append(TableOutcome(table=plan.table, target=plan.target, status="failed", error=str(error)))
+    return found
 
 
 def _prepare(workspace: Workspace, url: str, request: RestoreRequest) -> _Prepared:
@@ -210,7 +221,7 @@ def _checked_plan(
             conn.rollback()
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
             return _table_plan(conn, repository, backup, name, request, existing=existing)
-    except (Damaged, Locked, SourceError, WrongKey) as error:
+    except (Damaged, Locked, SourceError, StorageError, WrongKey) as error:
         keyless += [error] if isinstance(error, WrongKey) else []
         plan = TablePlan(table=name, target=_target(name, request), action="refuse", rows=0, days=0)
         return _refuse(plan, error.what)

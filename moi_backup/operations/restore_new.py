@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import NamedTuple
 
@@ -66,6 +67,11 @@ class Created:
     outcomes: list[TableOutcome] = field(default_factory=list[TableOutcome])
     problems: list[str] = field(default_factory=list[str])
 
+    @property
+    def restored(self) -> list[TableOutcome]:
+        """The outcomes of the tables that came into being."""
+        return [outcome for outcome in self.outcomes if outcome.status == "restored"]
+
 
 def create_tables(
     url: str,
@@ -95,8 +101,9 @@ def create_tables(
                 table = by_name[plan.table]
                 creating.table(table, _Definition(plan.create_sql, plan.finish_sql, table.stored.manifest.restorable))
             creating.final(schema.final)
+            creating.sequences(backup)
         session.script("COMMIT")
-        _after_commit(session, created, backup, scratch=request.schema is not None)
+        _analyze(session, created)
     return created
 
 
@@ -183,6 +190,12 @@ class _Creating:
             except Refused as error:
                 self.created.problems.append(f"Could not be restored: {definition.splitlines()[0]} … ({error.what})")
 
+    def sequences(self, backup: BackupManifest) -> None:
+        """Those of the restored tables go on behind the rows from the moment at which anybody sees the rows."""
+        for outcome in self.created.restored:
+            savepoint = partial(self._savepoint, "moi_sequence")
+            self.created.problems += move_sequences(self.session, backup, outcome.table, guard=savepoint)
+
     def _fill(self, table: NewTable, columns: tuple[Column, ...]) -> str:
         stored, target = table.stored, table.plan.target
         rows = self._counted(read_ahead(stored.rows(self.request.days), depth=1), str(target))
@@ -223,17 +236,14 @@ def _scratch_definition(table: NewTable) -> _Definition:
     return _Definition(f"CREATE TABLE {qualified(table.plan.target)} ({fields})", "", columns)
 
 
-def _after_commit(session: ArrowSession, created: Created, backup: BackupManifest, *, scratch: bool) -> None:
-    """Statistics for the planner, and the sequences, which no transaction holds back."""
-    restored = [outcome for outcome in created.outcomes if outcome.status == "restored"]
+def _analyze(session: ArrowSession, created: Created) -> None:
+    """Statistics for the planner; the rows are committed, so what fails now can only be told."""
     session.script("SET statement_timeout = 0")
-    for outcome in restored:
+    for outcome in created.restored:
         try:
             session.script(f"ANALYZE {qualified(outcome.target)}")
-        except Refused as error:  # the rows are committed; what comes now can only be told
+        except Refused as error:
             created.problems.append(f"{outcome.target} could not be analyzed: {error.what}")
-        if not scratch:
-            created.problems += move_sequences(session, backup, outcome.table)
 
 
 def _outcome(plan: TablePlan, **facts: object) -> TableOutcome:

@@ -208,9 +208,9 @@ class _Run:
     def _mark(self, reader: DataReader) -> tuple[int, int]:
         """Mark what is damaged, take the marks from what was read whole; how many of each."""
         store = self._repository.store
-        before = damaged_chunks(store)
-        bad, good = reader.bad_chunks - before, before & reader.good_chunks
         try:
+            before = damaged_chunks(store)
+            bad, good = reader.bad_chunks - before, before & reader.good_chunks
             for stored in sorted(bad):
                 mark_damaged(store, stored=stored)
             for stored in sorted(good):

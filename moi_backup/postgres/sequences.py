@@ -35,7 +35,7 @@ def read_sequences(conn: Connection, table: CatalogTable) -> dict[TableName, Seq
 def forward_sql(sequence: TableName, position: SequencePosition) -> str:
     """A statement that moves the sequence to the position unless it is there or past it, whichever way it counts.
 
-    setval is not transactional: run it after the commit of the rows.
+    No rollback takes it back, except together with a sequence that the same transaction made.
     """
     literal = quote_literal(qualified(sequence))
     value, called = str(position.last_value), str(position.is_called).lower()

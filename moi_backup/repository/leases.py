@@ -23,6 +23,7 @@ from moi_backup.storage.store import ObjectInfo, ObjectMissing, Store
 TTL_SECONDS = 60.0
 BEATS_PER_TTL = 6
 _POLL_SECONDS = 1.0
+_LOST_RACES = 10
 
 
 class LeaseDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -185,7 +186,7 @@ def acquire(
     live; when its last heartbeat is long past already, that time is waited for even when `wait` is shorter.
     """
     watch = _Watch(store, name, clock=clock, own=identity)
-    began = clock.monotonic()
+    began, lost = clock.monotonic(), 0
     while True:
         highest = _highest_epoch(store, name, beats=True)
         document = _read(store, name, highest)
@@ -193,6 +194,10 @@ def acquire(
             lease = _try_create(store, name, highest + 1, operation=operation, clock=clock, identity=identity, ttl=ttl)
             if lease is not None:
                 return lease
+            lost += 1
+            _require_progress(store, name, lost)
+            if lost > 1:
+                clock.sleep(_POLL_SECONDS)
             continue
         remaining = max(wait, watch.patience(highest, document)) - (clock.monotonic() - began)
         if remaining <= 0:
@@ -214,14 +219,37 @@ def _try_create(
         at=documents.timestamp(clock.now()),
     )
     renewed = clock.monotonic()
+    try:
+        if not _is_taken(store, name, document):
+            return None
+    except StorageError:
+        _give_back(store, name, document)
+        raise
+    return Lease(store, name, document, clock=clock, renewed=renewed)
+
+
+def _is_taken(store: Store, name: str, document: LeaseDocument) -> bool:
+    """Create the epoch; False when another process has it or a higher one."""
+    epoch = document.epoch
     if not store.create(layout.lease_name(name, epoch), documents.encode_document(document)):
-        return None
+        return False
     if _highest_epoch(store, name) > epoch:  # others took and cleared this epoch since it was read
         with suppress(StorageError):  # as a lower epoch it does no harm
             store.delete(layout.lease_name(name, epoch))
-        return None
+        return False
     _delete_older(store, name, epoch)
-    return Lease(store, name, document, clock=clock, renewed=renewed)
+    return True
+
+
+def _give_back(store: Store, name: str, document: LeaseDocument) -> None:
+    """Release an epoch that may have been created before the store failed: nobody would ever renew it.
+
+    A process that lives on (this one) would keep everybody waiting for its whole time to live.
+    """
+    with suppress(StorageError, ObjectMissing):
+        if store.get(layout.lease_name(name, document.epoch)) == documents.encode_document(document):
+            released = documents.encode_document(Beat(count=1, state="released"))
+            store.put(layout.beat_name(name, document.epoch), released)
 
 
 def _delete_older(store: Store, name: str, epoch: int) -> None:
@@ -277,6 +305,17 @@ def _get(store: Store, object_name: str) -> bytes | None:
         return store.get(object_name)
     except ObjectMissing:
         return None
+
+
+def _require_progress(store: Store, name: str, lost: int) -> None:
+    """Who loses a race sees the winner the next time; who loses again and again is shown an old listing."""
+    if lost >= _LOST_RACES:
+        raise StorageError(
+            f"The lease {name!r} cannot be taken: {store.address} refused {lost} times to create the next one below "
+            f"{layout.lease_folder(name)}, and does not list who has it.",
+            meaning="Its listings are older than its objects. Nothing was written.",
+            remedy="Run it again later; use a store whose listings show what was written, as Amazon S3 does.",
+        )
 
 
 def _holder_text(store: Store, name: str, epoch: int) -> str:
