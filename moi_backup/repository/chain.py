@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from moi_backup.errors import StorageError, UsageError
@@ -29,13 +30,18 @@ _ALLOWED: dict[ChainAction, tuple[ChainAction | None, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chain:
     """The whole history in order. `unkept` says why the head could not be remembered ("" when it was)."""
 
     entries: tuple[ChainEntry, ...]
     head: Head
     unkept: str = ""
+
+    @cached_property
+    def manifests(self) -> dict[str, str]:
+        """`manifest_hashes`, gathered once: every manifest that is read asks for its own."""
+        return {entry.backup: entry.manifest for entry in self.entries if entry.action == "publish"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,7 @@ def published(chain: Chain) -> list[str]:
 
 def manifest_hashes(chain: Chain) -> dict[str, str]:
     """For every backup ever published the blake3 its stored manifest must have."""
-    return {entry.backup: entry.manifest for entry in chain.entries if entry.action == "publish"}
+    return chain.manifests
 
 
 def _stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
