@@ -8,7 +8,7 @@ from moi_backup.errors import Damaged
 from moi_backup.model.backup import BackupManifest, Coverage
 from moi_backup.model.day import DayRange
 from moi_backup.operations.workspace import Workspace
-from moi_backup.repository.backups import read_backup
+from moi_backup.repository.backups import try_backups
 from moi_backup.repository.chain import published
 
 
@@ -56,11 +56,13 @@ def list_backups(workspace: Workspace) -> BackupList:
     repository, chain = workspace.history()
     found: list[ListedBackup] = []
     unreadable: list[UnreadableBackup] = []
-    for backup in reversed(published(chain)):
-        try:
-            found.append(listed(read_backup(repository, chain, backup)))
-        except Damaged as error:
-            unreadable.append(UnreadableBackup(id=backup, detail=error.what))
+    for backup, manifest in try_backups(repository, chain, reversed(published(chain))):
+        if isinstance(manifest, BackupManifest):
+            found.append(listed(manifest))
+        elif isinstance(manifest, Damaged):
+            unreadable.append(UnreadableBackup(id=backup, detail=manifest.what))
+        else:
+            raise manifest
     return BackupList(backups=tuple(found), unreadable=tuple(unreadable))
 
 

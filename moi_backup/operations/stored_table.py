@@ -12,6 +12,7 @@ from moi_backup.model.backup import BackupManifest
 from moi_backup.model.day import DayRange, month_of
 from moi_backup.model.span import Span
 from moi_backup.model.table import Chunk, ChunkDay, TableManifest, TableName
+from moi_backup.repository.reading import read_chunk_lists
 from moi_backup.repository.repository import Repository
 
 
@@ -25,7 +26,7 @@ class StoredTable:
     def chunks(self, days: DayRange | None = None) -> list[Chunk]:
         """The chunks that hold any of the days, in day order."""
         months = [ref for ref in self.manifest.months if days is None or _may_hold(ref.month, days)]
-        listed = (chunk for ref in months for chunk in self.repository.read_chunk_list(ref.list).chunks)
+        listed = (chunk for found in read_chunk_lists(self.repository, months) for chunk in found.chunks)
         return [chunk for chunk in listed if any(_wanted(part, days) for part in chunk.days)]
 
     def parts(self, days: DayRange | None = None) -> list[ChunkDay]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from moi_backup.errors import StorageError, UsageError
@@ -19,6 +19,7 @@ from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.heads import NOTHING_BEFORE, Head, keep_head, seen_head
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository
+from moi_backup.storage.at_once import in_order
 from moi_backup.storage.store import ObjectMissing, Store
 
 _ATTEMPTS = 1000
@@ -153,11 +154,10 @@ def _stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
     without an earlier one.
     """
     listed = max((_seq_of(info.name) for info in store.list(layout.CHAIN)), default=0)
-    seq = 1
-    while True:
-        data = _get(store, layout.chain_name(seq))
-        if data is None and seq > listed:
-            return
+    names = map(layout.chain_name, range(1, listed + 1))
+    yield from enumerate(in_order(partial(_get, store), names, threads=store.requests_at_once), start=1)
+    seq = listed + 1
+    while (data := _get(store, layout.chain_name(seq))) is not None:
         yield seq, data
         seq += 1
 

@@ -19,6 +19,7 @@ from moi_backup.model.backup import BackupManifest
 from moi_backup.model.table import Chunk, ChunkList, TableManifest, TableName
 from moi_backup.repository import documents, layout
 from moi_backup.repository.damage import DamagedObject
+from moi_backup.repository.stored_sizes import StoredSizes
 from moi_backup.storage.store import ObjectMissing, Store
 
 _COPY_BYTES = 1 << 20
@@ -101,12 +102,9 @@ class Repository:
             return False
         return True
 
-    def has_chunk(self, table: TableName, chunk: Chunk) -> bool:
-        """Whether the chunk's object is there and has its size; its bytes are not read."""
-        try:
-            return self.store.info(layout.chunk_name(table, chunk)).size == chunk.size
-        except ObjectMissing:
-            return False
+    def has_chunk(self, table: TableName, chunk: Chunk, *, sizes: StoredSizes | None = None) -> bool:
+        """Whether the chunk's object is there and has its size; its bytes are not read. `sizes`: as listed."""
+        return (sizes or StoredSizes(self.store)).of(layout.chunk_name(table, chunk)) == chunk.size
 
     @contextmanager
     def open_chunk(self, table: TableName, chunk: Chunk, *, check_hash: bool = True) -> Generator[Path]:
