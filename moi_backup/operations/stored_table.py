@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from moi_backup.model.backup import BackupManifest
 from moi_backup.model.day import DayRange, month_of
 from moi_backup.model.span import Span
 from moi_backup.model.table import Chunk, ChunkDay, TableManifest, TableName
+from moi_backup.repository.open_ahead import open_ahead
 from moi_backup.repository.reading import read_chunk_lists
 from moi_backup.repository.repository import Repository
 
@@ -38,9 +40,10 @@ class StoredTable:
 
         Raises Damaged when a chunk's bytes are not as written.
         """
-        for chunk in self.chunks(days):
-            with self.repository.open_chunk(self.manifest.table, chunk) as path:
-                yield from _of_days(read_rows(path, self.manifest), chunk, days)
+        with closing(open_ahead(self.repository, self.manifest.table, self.chunks(days))) as opened:
+            for chunk, path, held in opened:
+                with held:
+                    yield from _of_days(read_rows(path, self.manifest), chunk, days)
 
 
 def open_table(repository: Repository, backup: BackupManifest, table: TableName) -> StoredTable:
