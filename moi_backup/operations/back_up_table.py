@@ -32,8 +32,11 @@ from moi_backup.postgres.change_scan import scan_days
 from moi_backup.postgres.export import Read, RowSource, plan_reads, select_rows
 from moi_backup.postgres.sequences import read_sequences
 from moi_backup.postgres.session import Connection
+from moi_backup.repository import layout
 from moi_backup.repository.marks import unmark_damaged
 from moi_backup.repository.repository import Repository
+from moi_backup.repository.stored_sizes import StoredSizes, sizes_below
+from moi_backup.storage.at_once import in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,28 +122,35 @@ class TableBackup:
         limited: bool,
     ) -> list[_Stored]:
         """The chunks of all spans in day order: the base's where nothing changed, else read and stored."""
-        kept = [self._unchanged(table, span, scan, base) for span in spans]
+        sizes = sizes_below(self.repository.store, (layout.chunk_folder(table.name),) if base else ())
+        kept = [self._unchanged(table, span, scan, base, sizes) for span in spans]
         wanted = [not chunks for chunks in kept]
         reads = plan_reads(spans, wanted)
         everything = len(reads) == 1 and all(wanted) and not limited
         task = str(table.name)
         self.progress.start(task, total=sum(span.rows for span in spans))
         stored: list[Future[_Stored]] = []
-        with StoreAhead() as ahead, closing(self._read(table.source, reads, everything=everything)) as arriving:
+        threads = self.repository.store.requests_at_once
+        with StoreAhead(threads) as ahead, closing(self._read(table.source, reads, everything=everything)) as arriving:
             for span, chunks in zip(spans, kept, strict=True):
                 for chunk in chunks:
                     stored.append(_done(_Stored(span.month, chunk, is_new=False)))
                     self.progress.advance(task, chunk.rows)
                 for assembled in () if chunks else _until_none(arriving):
                     self.checkpoint()
-                    job = partial(self._store, table, assembled, base, span.month)
+                    job = partial(self._store, table, assembled, base, span.month, sizes)
                     stored.append(ahead.submit(job, weight=assembled.weight))
                     self.progress.advance(task, sum(day.rows for day in assembled.days))
             next(arriving, None)  # lets the last read see that its stream has ended
         return [future.result() for future in stored]
 
     def _unchanged(
-        self, table: ProtectedTable, span: Span, scan: Mapping[str, ScannedDay], base: BaseTable | None
+        self,
+        table: ProtectedTable,
+        span: Span,
+        scan: Mapping[str, ScannedDay],
+        base: BaseTable | None,
+        sizes: StoredSizes,
     ) -> tuple[Chunk, ...]:
         """The base's chunks of a span whose days the scan saw unchanged and whose objects are whole; else nothing."""
         if base is None or not base.trusted:
@@ -148,15 +158,17 @@ class TableBackup:
         if any(base.scanned(label, span.month) != scan[label] for label, _ in span.days):
             return ()
         chunks = base.chunks_of(span)
-        return chunks if all(self._reusable(table, chunk) for chunk in chunks) else ()
+        return chunks if all(self._reusable(table, chunk, sizes) for chunk in chunks) else ()
 
-    def _store(self, table: ProtectedTable, assembled: Assembled, base: BaseTable | None, month: str) -> _Stored:
+    def _store(
+        self, table: ProtectedTable, assembled: Assembled, base: BaseTable | None, month: str, sizes: StoredSizes
+    ) -> _Stored:
         broken = ""
         for known in base.chunks(month) if base else ():
             # By its days and not by the chunk's digest, which leaves generated columns out.
             if (known.span, known.days) != (assembled.span, tuple(assembled.days)):
                 continue
-            if self._reusable(table, known):
+            if self._reusable(table, known, sizes):
                 assembled.discard()
                 return _Stored(month, known, is_new=False)
             broken = known.stored
@@ -169,11 +181,11 @@ class TableBackup:
             unmark_damaged(self.repository.store, stored=stored.digest)
         return _Stored(month, assembled.stored(stored=stored.digest, size=stored.size), is_new=True)
 
-    def _reusable(self, table: ProtectedTable, chunk: Chunk) -> bool:
+    def _reusable(self, table: ProtectedTable, chunk: Chunk, sizes: StoredSizes) -> bool:
         return (
             chunk.encoding == encoding_of(table.source.columns, self.repository.ring)
             and chunk.stored not in self.damaged
-            and self.repository.has_chunk(table.name, chunk)
+            and self.repository.has_chunk(table.name, chunk, sizes=sizes)
         )
 
     def _read(
@@ -197,15 +209,7 @@ class TableBackup:
         written: Sequence[_Stored],
         fingerprint: dict[str, str],
     ) -> tuple[TableManifest, TableEntry]:
-        refs: list[ChunkListRef] = []
-        for month in dict.fromkeys(span.month for span in spans):
-            labels = [label for span in spans if span.month == month for label, _ in span.days]
-            chunks = ChunkList(
-                month=month,
-                chunks=tuple(stored.chunk for stored in written if stored.month == month),
-                scan={label: scan[label] for label in labels},
-            )
-            refs.append(self._list_ref(chunks, base))
+        refs = self._list_refs(_chunk_lists(spans, scan, written), base)
         chunks = [stored.chunk for stored in written]
         new = [stored.chunk for stored in written if stored.is_new]
         manifest = TableManifest(
@@ -239,7 +243,11 @@ class TableBackup:
         self.progress.finish(str(table.name), f"{len(new)} of {len(chunks)} chunks new")
         return manifest, entry
 
-    def _list_ref(self, chunks: ChunkList, base: BaseTable | None) -> ChunkListRef:
+    def _list_refs(self, lists: Iterable[ChunkList], base: BaseTable | None) -> list[ChunkListRef]:
+        threads = self.repository.store.requests_at_once
+        return list(in_order(partial(self._list_ref, base), lists, threads=threads))
+
+    def _list_ref(self, base: BaseTable | None, chunks: ChunkList) -> ChunkListRef:
         if base is not None and base.lists.get(chunks.month) == chunks:
             return next(ref for ref in base.manifest.months if ref.month == chunks.month)
         return ChunkListRef(
@@ -248,6 +256,19 @@ class TableBackup:
             rows=sum(chunk.rows for chunk in chunks.chunks),
             size=sum(chunk.size for chunk in chunks.chunks),
             chunks=len(chunks.chunks),
+        )
+
+
+def _chunk_lists(
+    spans: Sequence[Span], scan: Mapping[str, ScannedDay], written: Sequence[_Stored]
+) -> Iterator[ChunkList]:
+    """One list for each month, in day order."""
+    for month in dict.fromkeys(span.month for span in spans):
+        labels = [label for span in spans if span.month == month for label, _ in span.days]
+        yield ChunkList(
+            month=month,
+            chunks=tuple(stored.chunk for stored in written if stored.month == month),
+            scan={label: scan[label] for label in labels},
         )
 
 

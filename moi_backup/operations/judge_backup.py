@@ -13,6 +13,7 @@ from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.repository import layout
 from moi_backup.repository.backups import is_recovery_point, read_backup
 from moi_backup.repository.chain import Chain, published
+from moi_backup.repository.reading import read_chunk_lists
 from moi_backup.repository.repository import Repository
 from moi_backup.repository.verify import Fault, verify_structure
 
@@ -32,7 +33,7 @@ class Judge:
         stored = self._table(table)
         if stored is None:
             return self._absent(table)
-        lists = [self._repository.read_chunk_list(ref.list) for ref in stored.manifest.months]
+        lists = list(read_chunk_lists(self._repository, stored.manifest.months))
         counted = {label: seen.rows for chunks in lists for label, seen in chunks.scan.items() if seen.rows}
         kept: dict[str, int] = {}
         for part in (part for chunks in lists for chunk in chunks.chunks for part in chunk.days):

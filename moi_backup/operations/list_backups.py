@@ -10,7 +10,7 @@ from moi_backup.model.day import DayRange
 from moi_backup.operations.prune import GRACE_HOURS, prunable_from
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository import documents
-from moi_backup.repository.backups import read_backup
+from moi_backup.repository.backups import read_backup, try_backups
 from moi_backup.repository.chain import expired, published
 
 
@@ -77,11 +77,13 @@ def list_backups(workspace: Workspace) -> BackupList:
     repository, chain = workspace.history()
     found: list[ListedBackup] = []
     unreadable: list[UnreadableBackup] = []
-    for backup in reversed(published(chain)):
-        try:
-            found.append(listed(read_backup(repository, chain, backup)))
-        except Damaged as error:
-            unreadable.append(UnreadableBackup(id=backup, detail=error.what))
+    for backup, manifest in try_backups(repository, chain, reversed(published(chain))):
+        if isinstance(manifest, BackupManifest):
+            found.append(listed(manifest))
+        elif isinstance(manifest, Damaged):
+            unreadable.append(UnreadableBackup(id=backup, detail=manifest.what))
+        else:
+            raise manifest
     return BackupList(backups=tuple(found), unreadable=tuple(unreadable))
 
 

@@ -26,6 +26,7 @@ from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository.backups import resolve_backup
+from moi_backup.repository.open_ahead import open_ahead
 
 MEMORY = "1GB"
 BATCH_ROWS = 2048
@@ -152,8 +153,9 @@ def _checked_files(stored: StoredTable, opened: ExitStack, progress: Progress) -
     chunks, table = stored.chunks(), stored.manifest.table
     progress.start(str(table), total=sum(chunk.size for chunk in chunks), unit="bytes")
     paths: list[Path] = []
-    for chunk in chunks:
-        paths.append(opened.enter_context(stored.repository.open_chunk(table, chunk)))
+    for chunk, path, held in open_ahead(stored.repository, table, chunks):
+        opened.enter_context(held)
+        paths.append(path)
         progress.advance(str(table), chunk.size)
     progress.finish(str(table), f"{len(chunks)} chunks checked")
     return paths

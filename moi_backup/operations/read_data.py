@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from moi_backup.repository.reachability import ReachableChunk
 from moi_backup.repository.reading import files_of
 from moi_backup.repository.repository import Repository
 from moi_backup.repository.verify import Fault
+from moi_backup.storage.at_once import in_order
 
 _UNDECODABLE = (pa.ArrowException, OSError, ValueError, KeyError)
 
@@ -54,8 +56,9 @@ class DataReader:
     def read_chunks(self, chunks: Sequence[ReachableChunk]) -> None:
         """Read chunks whole, decode them and recompute their digests."""
         self.progress.start("chunks", total=sum(item.chunk.size for item in chunks), unit="bytes")
-        for item in chunks:
-            faults = list(self._chunk_faults(item))
+        threads = max(os.cpu_count() or 1, self.repository.store.requests_at_once)
+        found = in_order(self._chunk_faults, chunks, threads=threads, weight=lambda item: item.chunk.weight)
+        for item, faults in zip(chunks, found, strict=True):
             (self.bad_chunks if faults else self.good_chunks).add(item.chunk.stored)
             self.faults += faults
             self.amount.objects += 1
@@ -75,14 +78,14 @@ class DataReader:
             except (Damaged, StorageError) as error:
                 self.faults.append(_fault_of(error, name, backups=backups))
 
-    def _chunk_faults(self, item: ReachableChunk) -> Iterator[Fault]:
+    def _chunk_faults(self, item: ReachableChunk) -> list[Fault]:
         name, days = layout.chunk_name(item.table, item.chunk), _labels(item.chunk)
         try:
             with self.repository.open_chunk(item.table, item.chunk) as path:
-                for detail, wrong in contradictions(path, item.manifest, item.chunk, ring=self.repository.ring):
-                    yield Fault(name, "content", detail, item.backups, str(item.table), wrong)
+                found = contradictions(path, item.manifest, item.chunk, ring=self.repository.ring)
+                return [Fault(name, "content", detail, item.backups, str(item.table), wrong) for detail, wrong in found]
         except (Damaged, StorageError) as error:
-            yield _fault_of(error, name, backups=item.backups, table=str(item.table), days=days)
+            return [_fault_of(error, name, backups=item.backups, table=str(item.table), days=days)]
 
 
 def files_to_read(backups: Sequence[BackupManifest]) -> dict[str, tuple[int, tuple[str, ...]]]:

@@ -13,6 +13,7 @@ from moi_backup.lake.untyped import pc
 from moi_backup.model.table import Chunk, Column
 from moi_backup.model.verdict import Verdict
 from moi_backup.operations.stored_table import StoredTable
+from moi_backup.repository.open_ahead import open_ahead
 
 _DAYS_SHOWN = 5
 
@@ -48,9 +49,10 @@ def _count_empty(stored: StoredTable, columns: Sequence[Column]) -> tuple[dict[s
     """Empty fields by column, and the first days that have any."""
     empty = dict.fromkeys((column.name for column in columns), 0)
     days: list[str] = []
-    for chunk in stored.chunks() if columns else []:
+    chunks = stored.chunks() if columns else []
+    for chunk, path, held in open_ahead(stored.repository, stored.manifest.table, chunks):
         marks = {column.name: [np.zeros(0, dtype=bool)] for column in columns}
-        with stored.repository.open_chunk(stored.manifest.table, chunk) as path:
+        with held:
             for rows in read_rows(path, stored.manifest, columns=columns, ring=stored.repository.ring):
                 for name, found in marks.items():
                     found.append(_is_empty(rows.column(name)))

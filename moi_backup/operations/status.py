@@ -10,12 +10,12 @@ from typing import Literal
 
 import msgspec
 
-from moi_backup.errors import Damaged, MoiError, StorageError
+from moi_backup.errors import MoiError
 from moi_backup.model.backup import BackupManifest
 from moi_backup.operations.check_configuration import read_catalog
 from moi_backup.operations.list_backups import ListedBackup, listed
 from moi_backup.operations.workspace import Workspace
-from moi_backup.repository.backups import is_recovery_point, read_backup
+from moi_backup.repository.backups import is_recovery_point, try_backups
 from moi_backup.repository.chain import Chain, published, scan_chain
 from moi_backup.repository.marks import damaged_chunks
 from moi_backup.repository.reachability import reachable_chunks
@@ -150,13 +150,10 @@ def _read_backups(repository: Repository) -> _Backups:
     chain = Chain(scan.entries, scan.head)
     findings = [Finding(level="critical", component="integrity", message=damage.what) for damage in scan.damage]
     complete: list[BackupManifest] = []
-    for backup in published(chain):
-        try:
-            manifest = read_backup(repository, chain, backup)
-        except (Damaged, StorageError) as error:
-            findings.append(Finding(level="critical", component="integrity", message=error.what))
-            continue
-        if is_recovery_point(manifest):
+    for _, manifest in try_backups(repository, chain, published(chain)):
+        if not isinstance(manifest, BackupManifest):
+            findings.append(Finding(level="critical", component="integrity", message=manifest.what))
+        elif is_recovery_point(manifest):
             complete.append(manifest)
     return _Backups(tuple(published(chain)), tuple(complete), tuple(findings))
 

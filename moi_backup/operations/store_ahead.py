@@ -1,7 +1,4 @@
-"""Encoding and storing chunks beside the reading of the next ones.
-
-Two threads, and a bound on the rows that wait in memory.
-"""
+"""Encoding and storing chunks beside the reading of the next ones, with a bound on the rows that wait in memory."""
 
 from __future__ import annotations
 
@@ -13,18 +10,18 @@ from typing import Any, Self, TypeVar
 
 THREADS = 2
 WAITING_BYTES = 96 * 1024 * 1024
-WAITING_CHUNKS = 32
+WAITING_CHUNKS = 64
 Result = TypeVar("Result")
 
 
 class StoreAhead:
-    """Runs jobs in order of submission on two threads; `submit` waits while too much is unfinished.
+    """Runs jobs on at least two threads, in order of submission; `submit` waits while too much is unfinished.
 
     Leaving the context waits for all jobs. A job's error is raised at the next `submit` or by `Future.result`.
     """
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+    def __init__(self, threads: int = THREADS) -> None:
+        self._pool = ThreadPoolExecutor(max(threads, THREADS), thread_name_prefix="store")
         self._waiting: deque[tuple[Future[Any], int]] = deque()
         self._bytes = 0
 

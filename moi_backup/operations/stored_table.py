@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import msgspec
@@ -15,6 +16,8 @@ from moi_backup.model.day import DayRange, month_of
 from moi_backup.model.span import Span
 from moi_backup.model.table import Chunk, ChunkDay, TableManifest, TableName
 from moi_backup.operations.locked_columns import LockedColumns, locked_columns
+from moi_backup.repository.open_ahead import open_ahead
+from moi_backup.repository.reading import read_chunk_lists
 from moi_backup.repository.repository import Repository
 
 
@@ -32,7 +35,7 @@ class StoredTable:
     def chunks(self, days: DayRange | None = None) -> list[Chunk]:
         """The chunks that hold any of the days, in day order."""
         months = [ref for ref in self.manifest.months if days is None or _may_hold(ref.month, days)]
-        listed = (chunk for ref in months for chunk in self.repository.read_chunk_list(ref.list).chunks)
+        listed = (chunk for found in read_chunk_lists(self.repository, months) for chunk in found.chunks)
         return [chunk for chunk in listed if any(_wanted(part, days) for part in chunk.days)]
 
     def parts(self, days: DayRange | None = None) -> list[ChunkDay]:
@@ -50,9 +53,11 @@ class StoredTable:
 
         Raises Damaged when a chunk's bytes are not as written.
         """
-        for chunk in self.chunks(days):
-            with self.repository.open_chunk(self.manifest.table, chunk) as path:
-                yield from _of_days(read_rows(path, self.manifest, ring=self.repository.ring), chunk, days)
+        ring = self.repository.ring
+        with closing(open_ahead(self.repository, self.manifest.table, self.chunks(days))) as opened:
+            for chunk, path, held in opened:
+                with held:
+                    yield from _of_days(read_rows(path, self.manifest, ring=ring), chunk, days)
 
 
 def open_table(

@@ -41,6 +41,7 @@ from moi_backup.repository.layout import new_backup_id
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.marks import damaged_chunks, with_marks
 from moi_backup.repository.read_back import read_back
+from moi_backup.repository.reading import read_chunk_lists
 from moi_backup.repository.repository import Repository
 
 UNPUBLISHED = "No backup was published; the earlier ones are as they were."
@@ -273,7 +274,7 @@ class _Run:
             return None
         try:
             manifest = self.repository.read_table(entry.manifest)
-            lists = {ref.month: self.repository.read_chunk_list(ref.list) for ref in manifest.months}
+            lists = {found.month: found for found in read_chunk_lists(self.repository, manifest.months)}
         except Damaged as error:
             self.progress.warn(
                 f"{table.name}: everything is written anew, because the last backup is damaged: {error.what}"

@@ -22,7 +22,7 @@ from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.read_data import DataReader, files_to_read
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository import layout
-from moi_backup.repository.backups import is_recovery_point, read_backup, resolve_backup
+from moi_backup.repository.backups import is_recovery_point, resolve_backup, try_backups
 from moi_backup.repository.chain import Chain, published, scan_chain
 from moi_backup.repository.marks import damaged_chunks, mark_damaged, unmark_damaged
 from moi_backup.repository.reachability import ReachableChunk, list_debris, reachable_chunks
@@ -167,10 +167,10 @@ class _Run:
     def _manifests(self, backups: Sequence[str]) -> list[BackupManifest]:
         """Those that can be read; the others are faults of the structure already."""
         found: list[BackupManifest] = []
-        for backup in backups:
-            try:
-                found.append(read_backup(self._repository, self._chain, backup))
-            except (Damaged, StorageError):
+        for backup, manifest in try_backups(self._repository, self._chain, backups):
+            if isinstance(manifest, BackupManifest):
+                found.append(manifest)
+            else:
                 self._notes.append(f"Backup {backup}: its manifest cannot be read, so neither can its data.")
         return found
 
@@ -272,6 +272,7 @@ def _table_faults(repository: Repository, manifests: Sequence[BackupManifest]) -
             needed.setdefault(entry.manifest, []).append(manifest.id)
     lost: list[Unreadable] = []  # the structure has named them
     documents = SharedDocuments(repository, on_damage=lost.append)
+    documents.fetch(needed)
     faults: list[Fault] = []
     for digest, backups in needed.items():
         table = documents.table(digest)

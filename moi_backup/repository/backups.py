@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from moi_backup.errors import UsageError
+from moi_backup.errors import Damaged, StorageError, UsageError
 from moi_backup.model.backup import BackupManifest
 from moi_backup.repository.chain import Chain, manifest_hashes, published, states
 from moi_backup.repository.damage import DamagedObject
+from moi_backup.repository.reading import Unreadable
 from moi_backup.repository.repository import Repository
+from moi_backup.storage.at_once import in_order
 
 LATEST, LATEST_FULL = "latest", "latest-full"
 _SHOWN = 10
@@ -16,9 +18,25 @@ _SHOWN = 10
 
 def read_backups(repository: Repository, chain: Chain) -> Iterator[BackupManifest]:
     """The manifests of all listed backups in the order of publishing; raises DamagedObject at a damaged one."""
-    hashes = manifest_hashes(chain)
-    for backup in published(chain):
-        yield _checked(repository, backup, stored=hashes[backup])
+    for _, found in try_backups(repository, chain, published(chain)):
+        if isinstance(found, BackupManifest):
+            yield found
+        else:
+            raise found
+
+
+def try_backups(
+    repository: Repository, chain: Chain, backups: Iterable[str]
+) -> Iterator[tuple[str, BackupManifest | Unreadable]]:
+    """Each of the backups (ids of the chain) with its manifest, or with what keeps it from being read, in order."""
+
+    def read(backup: str) -> tuple[str, BackupManifest | Unreadable]:
+        try:
+            return backup, read_backup(repository, chain, backup)
+        except (Damaged, StorageError) as error:
+            return backup, error
+
+    return in_order(read, backups, threads=repository.store.requests_at_once)
 
 
 def read_backup(repository: Repository, chain: Chain, backup: str) -> BackupManifest:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property, partial
 from pathlib import Path
 
 from moi_backup.errors import Locked, NoRepository, StorageError, UsageError
@@ -19,6 +20,7 @@ from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.heads import NOTHING_BEFORE, Head, keep_head, seen_head
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository
+from moi_backup.storage.at_once import in_order
 from moi_backup.storage.store import ObjectMissing, Store
 
 _ATTEMPTS = 1000
@@ -35,13 +37,18 @@ _ALLOWED: dict[ChainAction, tuple[ChainAction | None, ...]] = {
 _NAMING: tuple[ChainAction, ...] = ("publish", "rewrite")  # the actions that say what a manifest's bytes must be
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chain:
     """The whole history in order. `unkept` says why the head could not be remembered ("" when it was)."""
 
     entries: tuple[ChainEntry, ...]
     head: Head
     unkept: str = ""
+
+    @cached_property
+    def manifests(self) -> dict[str, str]:
+        """`manifest_hashes`, gathered once: every manifest that is read asks for its own."""
+        return {entry.backup: entry.manifest for entry in self.entries if entry.action in _NAMING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ def expired(chain: Chain) -> dict[str, ChainEntry]:
 
 def manifest_hashes(chain: Chain) -> dict[str, str]:
     """For every backup ever published the blake3 its stored manifest must have."""
-    return {entry.backup: entry.manifest for entry in chain.entries if entry.action in _NAMING}
+    return chain.manifests
 
 
 def _stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
@@ -165,11 +172,10 @@ def _stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
     without an earlier one.
     """
     listed = max((_seq_of(info.name) for info in store.list(layout.CHAIN)), default=0)
-    seq = 1
-    while True:
-        data = _get(store, layout.chain_name(seq))
-        if data is None and seq > listed:
-            return
+    names = map(layout.chain_name, range(1, listed + 1))
+    yield from enumerate(in_order(partial(_get, store), names, threads=store.requests_at_once), start=1)
+    seq = listed + 1
+    while (data := _get(store, layout.chain_name(seq))) is not None:
         yield seq, data
         seq += 1
 

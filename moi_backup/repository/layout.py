@@ -85,6 +85,11 @@ def table_folder(table: TableName) -> str:
     return f"{encode_part(table.schema)}.{encode_part(table.name)}"
 
 
+def chunk_folder(table: TableName) -> str:
+    """The prefix of all chunks of a table."""
+    return f"{CHUNKS}{table_folder(table)}/"
+
+
 def chunk_name(table: TableName, chunk: Chunk) -> str:
     """The object a chunk lies in; DamagedObject when its entry cannot be one."""
     return chunk_object(table, span=chunk.span, digest=chunk.digest, stored=chunk.stored)

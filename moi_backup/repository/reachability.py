@@ -52,7 +52,9 @@ def reachable_chunks(
     """
     found: dict[str, tuple[TableManifest, Chunk, set[str]]] = {}
     documents = SharedDocuments(repository, on_damage=on_damage)
-    for digest, needed_by in _table_manifests(backups).items():
+    manifests = _table_manifests(backups)
+    documents.fetch(manifests)
+    for digest, needed_by in manifests.items():
         manifest = documents.table(digest)
         if manifest is None:
             continue
@@ -93,7 +95,9 @@ def needed_names(
     documents = SharedDocuments(repository, on_damage=on_damage)
     for manifest in manifests:
         needed.update(layout.file_name(digest) for digest, _ in files_of(manifest))
-    for digest in _table_manifests(manifests):
+    tables = _table_manifests(manifests)
+    documents.fetch(tables)
+    for digest in tables:
         table = documents.table(digest)
         needed.add(layout.table_name(digest))
         if table is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from moi_backup.model.backup import BackupManifest
 from moi_backup.repository import layout
 from moi_backup.repository.damage import DamagedObject
-from moi_backup.repository.reading import files_of
+from moi_backup.repository.reading import files_of, read_chunk_lists
 from moi_backup.repository.repository import Repository
-from moi_backup.storage.store import ObjectMissing
+from moi_backup.repository.stored_sizes import StoredSizes, sizes_below
 
 
 def read_back(repository: Repository, manifest: BackupManifest, *, damaged: frozenset[str]) -> None:
@@ -17,20 +17,21 @@ def read_back(repository: Repository, manifest: BackupManifest, *, damaged: froz
     """
     for entry in manifest.tables:
         table = repository.read_table(entry.manifest)
-        for month in table.months:
-            for chunk in repository.read_chunk_list(month.list).chunks:
+        stored = sizes_below(repository.store, (layout.chunk_folder(table.table),))
+        for chunks in read_chunk_lists(repository, table.months):
+            for chunk in chunks.chunks:
                 name = layout.chunk_name(table.table, chunk)
                 if chunk.stored in damaged:
                     raise DamagedObject(name, "content", "was found damaged while the backup reused it")
-                _require_size(repository, name, chunk.size)
+                _require_size(stored, name, chunk.size)
+    files = StoredSizes(repository.store)
     for digest, size in files_of(manifest):
-        _require_size(repository, layout.file_name(digest), size)
+        _require_size(files, layout.file_name(digest), size)
 
 
-def _require_size(repository: Repository, name: str, size: int) -> None:
-    try:
-        found = repository.store.info(name).size
-    except ObjectMissing:
-        raise DamagedObject(name, "missing", "was written and is missing") from None
+def _require_size(stored: StoredSizes, name: str, size: int) -> None:
+    found = stored.of(name)
+    if found is None:
+        raise DamagedObject(name, "missing", "was written and is missing")
     if found != size:
         raise DamagedObject(name, "size", f"was written with {size} bytes and has {found}")

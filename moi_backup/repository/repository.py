@@ -25,6 +25,7 @@ from moi_backup.repository.key_sources import KeySource, read_keys
 from moi_backup.repository.marked_names import MarkedNames
 from moi_backup.repository.scope_keys import create_key, read_ring, require_master
 from moi_backup.repository.sealing import OVERHEAD, key_number, seal, seal_file, unseal, unseal_file
+from moi_backup.repository.stored_sizes import StoredSizes
 from moi_backup.storage.store import ObjectMissing, Store
 
 _COPY_BYTES = 1 << 20
@@ -130,13 +131,13 @@ class Repository:
             return False
         return True
 
-    def has_chunk(self, table: TableName, chunk: Chunk) -> bool:
-        """Whether the chunk's object is there, has its size and is not to be deleted; its bytes are not read."""
+    def has_chunk(self, table: TableName, chunk: Chunk, *, sizes: StoredSizes | None = None) -> bool:
+        """Whether the chunk's object is there, has its size and is not to be deleted; its bytes are not read.
+
+        `sizes`: as listed.
+        """
         name = layout.chunk_name(table, chunk)
-        try:
-            return name not in self.marked.names and self.store.info(name).size == chunk.size
-        except ObjectMissing:
-            return False
+        return name not in self.marked.names and (sizes or StoredSizes(self.store)).of(name) == chunk.size
 
     @contextmanager
     def open_chunk(self, table: TableName, chunk: Chunk, *, check_hash: bool = True) -> Generator[Path]:

@@ -5,8 +5,8 @@ It reads every document and no chunk; reading the data itself starts from `reach
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,7 +20,11 @@ from moi_backup.repository.chain import Chain, manifest_hashes, published, scan_
 from moi_backup.repository.damage import DamagedObject, DamageKind
 from moi_backup.repository.reading import Unreadable, files_of
 from moi_backup.repository.repository import Repository
-from moi_backup.storage.store import ObjectMissing, Store
+from moi_backup.repository.stored_sizes import StoredSizes
+from moi_backup.storage.at_once import in_order
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -58,8 +62,8 @@ def verify_structure(repository: Repository, backups: Sequence[str] | None = Non
     chain = Chain(scan.entries, scan.head)
     found: dict[_Finding, list[str]] = {_of_error(damage, layout.CHAIN): [] for damage in scan.damage}
     structure = _Structure(repository, manifest_hashes(chain))
-    for backup in _selected(published(chain), backups):
-        for finding in structure.findings(backup):
+    for backup, findings in structure.walk(_selected(published(chain), backups)):
+        for finding in findings:
             needed_by = found.setdefault(finding, [])
             if backup not in needed_by:
                 needed_by.append(backup)
@@ -73,14 +77,35 @@ class _Structure:
     def __init__(self, repository: Repository, manifest_hashes: dict[str, str]) -> None:
         self._repository = repository
         self._hashes = manifest_hashes
-        self._stored = _Sizes(repository.store)
+        self._stored = StoredSizes(repository.store, (layout.CHUNKS, layout.FILES))
+        self._read: dict[str, TableManifest | Unreadable] = {}
         self._tables: dict[str, tuple[TableManifest | None, list[_Finding]]] = {}
         self._lists: dict[tuple[TableName, ChunkListRef], list[_Finding]] = {}
 
-    def findings(self, backup: str) -> Iterator[_Finding]:
+    def walk(self, backups: Sequence[str]) -> Iterator[tuple[str, Iterator[_Finding]]]:
+        """Each backup with what is wrong with it; everything is read side by side before the first is given."""
+        manifests = list(self._side_by_side(self._try_backup, backups))
+        self._fetch(entry for found in manifests if isinstance(found, BackupManifest) for entry in found.tables)
+        for backup, found in zip(backups, manifests, strict=True):
+            yield backup, self._findings(backup, found)
+
+    def _fetch(self, entries: Iterable[TableEntry]) -> None:
+        """Every table manifest and every chunk list that the entries lead to, once."""
+        digests = list(dict.fromkeys(entry.manifest for entry in entries))
+        self._read = dict(zip(digests, self._side_by_side(self._try_table, digests), strict=True))
+        tables = [found for found in self._read.values() if isinstance(found, TableManifest)]
+        lists = list(dict.fromkeys((table.table, month) for table in tables for month in table.months))
+        self._lists = dict(zip(lists, self._side_by_side(self._list_findings, lists), strict=True))
+
+    def _side_by_side(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        return in_order(work, items, threads=self._repository.store.requests_at_once)
+
+    def _findings(self, backup: str, manifest: BackupManifest | Unreadable) -> Iterator[_Finding]:
         name = layout.backup_name(backup)
+        if not isinstance(manifest, BackupManifest):
+            yield _of_error(manifest, name)
+            return
         try:
-            manifest = self._repository.read_backup(backup, stored=self._hashes[backup])
             yield from self._files(manifest)
         except (Damaged, StorageError) as error:
             yield _of_error(error, name)
@@ -92,22 +117,33 @@ class _Structure:
             yield from findings
             yield from _entry_findings(name, entry, table)
 
+    def _try_backup(self, backup: str) -> BackupManifest | Unreadable:
+        try:
+            return self._repository.read_backup(backup, stored=self._hashes[backup])
+        except (Damaged, StorageError) as error:
+            return error
+
+    def _try_table(self, digest: str) -> TableManifest | Unreadable:
+        try:
+            return self._repository.read_table(digest)
+        except (Damaged, StorageError) as error:
+            return error
+
     def _files(self, manifest: BackupManifest) -> Iterator[_Finding]:
         for digest, size in files_of(manifest):
-            yield from self._stored.findings(layout.file_name(digest), size)
+            yield from _size_findings(self._stored, layout.file_name(digest), size)
 
     def _table(self, entry: TableEntry) -> tuple[TableManifest | None, list[_Finding]]:
         if entry.manifest not in self._tables:
-            self._tables[entry.manifest] = self._read_table(entry)
+            self._tables[entry.manifest] = self._judged_table(entry)
         return self._tables[entry.manifest]
 
-    def _read_table(self, entry: TableEntry) -> tuple[TableManifest | None, list[_Finding]]:
+    def _judged_table(self, entry: TableEntry) -> tuple[TableManifest | None, list[_Finding]]:
         name = f"{layout.TABLES}{entry.manifest}"
-        try:
-            table = self._repository.read_table(entry.manifest)
-        except (Damaged, StorageError) as error:
-            return None, [_of_error(error, name, table=entry.table)]
-        findings = [finding for month in table.months for finding in self._list(table.table, month)]
+        table = self._read[entry.manifest]
+        if not isinstance(table, TableManifest):
+            return None, [_of_error(table, name, table=entry.table)]
+        findings = [finding for month in table.months for finding in self._lists[table.table, month]]
         rows, months = sum(month.rows for month in table.months), [month.month for month in table.months]
         if rows != table.rows:
             detail = f"says {table.rows} rows, its months hold {rows}"
@@ -116,10 +152,8 @@ class _Structure:
             findings.append(_Finding(name, "inconsistent", "lists a month twice", str(table.table)))
         return table, findings
 
-    def _list(self, table: TableName, month: ChunkListRef) -> list[_Finding]:
-        if (table, month) not in self._lists:
-            self._lists[table, month] = list(self._read_list(table, month))
-        return self._lists[table, month]
+    def _list_findings(self, key: tuple[TableName, ChunkListRef]) -> list[_Finding]:
+        return list(self._read_list(*key))
 
     def _read_list(self, table: TableName, month: ChunkListRef) -> Iterator[_Finding]:
         name = f"{layout.TABLES}{month.list}"
@@ -140,30 +174,15 @@ class _Structure:
         except DamagedObject as error:
             yield _of_error(error, error.object_name, table=table, days=days)
             return
-        for finding in self._stored.findings(name, chunk.size):
+        for finding in _size_findings(self._stored, name, chunk.size):
             yield finding._replace(table=str(table), days=days)
 
 
-class _Sizes:
-    """The size of every stored chunk and file, listed once."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._sizes = {info.name: info.size for prefix in (layout.CHUNKS, layout.FILES) for info in store.list(prefix)}
-
-    def findings(self, name: str, size: int) -> list[_Finding]:
-        found = self._sizes.get(name)
-        if found is None:
-            found = self._ask(name)  # a folder that is read while objects are replaced may leave one out
-        if found is None:
-            return [_Finding(name, "missing", "is missing")]
-        return [] if found == size else [_Finding(name, "size", f"has {found} bytes instead of {size}")]
-
-    def _ask(self, name: str) -> int | None:
-        try:
-            return self._store.info(name).size
-        except ObjectMissing:
-            return None
+def _size_findings(stored: StoredSizes, name: str, size: int) -> list[_Finding]:
+    found = stored.of(name)
+    if found is None:
+        return [_Finding(name, "missing", "is missing")]
+    return [] if found == size else [_Finding(name, "size", f"has {found} bytes instead of {size}")]
 
 
 def _entry_findings(name: str, entry: TableEntry, table: TableManifest | None) -> Iterator[_Finding]:

@@ -37,6 +37,11 @@ class LocalStore:
         """The folder's absolute path."""
         return str(self._root)
 
+    @property
+    def requests_at_once(self) -> int:
+        """1: calls of the operating system answer at once, and threads would only wait for each other."""
+        return 1
+
     def get(self, name: str) -> bytes:
         """The whole object; raises ObjectMissing."""
         with self._reading(name) as path:

@@ -26,6 +26,11 @@ class MemoryStore:
         """Says that nothing is kept."""
         return "memory"
 
+    @property
+    def requests_at_once(self) -> int:
+        """1: nothing waits."""
+        return 1
+
     def get(self, name: str) -> bytes:
         """The whole object; raises ObjectMissing."""
         try:

@@ -23,6 +23,7 @@ from moi_backup.storage.s3_failure import UNDECIDED, failed_request
 from moi_backup.storage.store import ObjectInfo, ObjectMissing
 
 PATIENCE = Patience()
+REQUESTS_AT_ONCE = 12
 _PART_RETRIES = 3
 _UNCHANGED = "The repository is as it was before this step."
 _UNKNOWN = "It is not known whether this step was carried out; the next command finds out and goes on from there."
@@ -60,6 +61,11 @@ class S3Store:
     def address(self) -> str:
         """`s3://bucket/prefix`."""
         return str(self._bucket)
+
+    @property
+    def requests_at_once(self) -> int:
+        """A request is mostly waiting for the network and the store."""
+        return REQUESTS_AT_ONCE
 
     def get(self, name: str) -> bytes:
         """The whole object; raises ObjectMissing."""

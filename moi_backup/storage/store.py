@@ -32,6 +32,11 @@ class Store(Protocol):
         """Where it is, as a person would write it, without secrets."""
         ...
 
+    @property
+    def requests_at_once(self) -> int:
+        """How many requests side by side it answers faster than one after another; 1 where nothing waits."""
+        ...
+
     def get(self, name: str) -> bytes:
         """The whole object; raises ObjectMissing."""
         ...

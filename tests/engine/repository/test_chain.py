@@ -17,7 +17,7 @@ import moi_backup
 from moi_backup.errors import Locked, NoRepository, StorageError, UsageError
 from moi_backup.model.backup import ChainEntry
 from moi_backup.repository import layout
-from moi_backup.repository.chain import append, published, read_chain, scan_chain, states
+from moi_backup.repository.chain import append, manifest_hashes, published, read_chain, scan_chain, states
 from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.documents import RepositoryDocument, digest_of, encode_document
 from moi_backup.repository.heads import NOTHING_BEFORE, Head, keep_head, seen_head
@@ -117,6 +117,15 @@ def test_the_last_action_is_the_state_of_a_backup(repository: Repository, add):
     assert states(chain)[backup_id(2)] == "expire"
     assert states(chain)[backup_id(3)] == "prune"
     assert {entry.manifest for entry in chain.entries} == {MANIFEST}
+
+
+def test_the_hashes_of_all_manifests_are_gathered_once(repository: Repository, add):
+    """Every manifest that is read asks for its hash; searching the chain each time made long histories quadratic."""
+    add(1)
+    add(2)
+    chain = read_chain(repository)
+    assert manifest_hashes(chain) == {backup_id(1): MANIFEST, backup_id(2): MANIFEST}
+    assert manifest_hashes(chain) is manifest_hashes(chain)
 
 
 @pytest.mark.parametrize(
