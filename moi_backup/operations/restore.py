@@ -57,8 +57,8 @@ def restore(
     """
     progress = progress or Silent()
     repository = workspace.open()
-    lease = workspace.writing(repository, operation="restore", wait=request.wait) if request.in_place else nullcontext()
-    with lease:
+    lease = workspace.writing(repository, operation="restore", wait=request.wait, tell=progress.warn)
+    with lease if request.in_place else nullcontext():
         prepared = _prepare(workspace, url, request)
         outcomes = [_refused(table) for table in prepared.plan.tables if table.action == "refuse"]
         problems: list[str] = []

@@ -5,7 +5,7 @@ Nothing connects before it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -63,13 +63,20 @@ class Workspace:
         return repository, read_chain(repository)
 
     @contextmanager
-    def writing(self, repository: Repository, *, operation: str, wait: float) -> Generator[Lease, None, None]:
-        """Hold the writer's lease; raises Locked."""
+    def writing(
+        self, repository: Repository, *, operation: str, wait: float, tell: Callable[[str], None] | None = None
+    ) -> Generator[Lease, None, None]:
+        """Hold the writer's lease; raises Locked.
+
+        `tell` hears when the work is done and only the release fails, which otherwise is an error.
+        """
         lease = acquire(
             repository.store, WRITER, operation=operation, wait=wait, clock=self.clock, identity=own_identity()
         )
         with lease:
             yield lease
+            if tell is not None:
+                lease.end(tell)
 
     def _embedded_url(self) -> str:
         from moi_backup.postgres import embedded
