@@ -23,7 +23,7 @@ def command(invocation: Invocation) -> int:
     """List the backups, the newest first. Exit code 20 when the manifest of one cannot be read."""
     from moi_backup.operations.list_backups import list_backups
 
-    found = list_backups(invocation.workspace)
+    found = list_backups(invocation.workspace, progress=invocation.warnings())
     output = invocation.output
     output.document(found)
     rows = [_row(backup, timezone=invocation.timezone) for backup in found.backups]

@@ -35,11 +35,9 @@ def command(invocation: Invocation, backup: str, sql: str, *, as_csv: bool) -> N
     """Run one SELECT (DuckDB) over the tables of a backup, named as in the database."""
     if as_csv and invocation.json:
         raise UsageError("--csv and --json exclude each other.")
-    from moi_backup.operations.progress import Silent
     from moi_backup.operations.query import query
 
-    progress = invocation.progress() if invocation.verbose else Silent()
-    with query(invocation.workspace, backup, sql, progress=progress) as result:
+    with query(invocation.workspace, backup, sql, progress=invocation.warnings()) as result:
         if invocation.json:
             _print_json(result)
         elif as_csv:

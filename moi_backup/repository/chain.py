@@ -15,7 +15,7 @@ from moi_backup.errors import StorageError, UsageError
 from moi_backup.model.backup import ChainAction, ChainEntry
 from moi_backup.repository import documents, layout
 from moi_backup.repository.damage import DamagedObject
-from moi_backup.repository.heads import NOTHING_BEFORE, Head, keep_head, seen_head
+from moi_backup.repository.heads import NOTHING_BEFORE, Head, head_file, keep_head, seen_head
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository
 from moi_backup.storage.store import ObjectMissing, Store
@@ -62,7 +62,7 @@ def scan_chain(repository: Repository) -> ChainScan:
     damage: list[DamagedObject] = []
     hashes = {0: NOTHING_BEFORE}
     last = 0
-    for seq, data in _stored_entries(repository.store):
+    for seq, data in stored_entries(repository.store):
         last = seq
         if data is None:
             damage.append(DamagedObject(layout.chain_name(seq), "missing", "is missing from the chain"))
@@ -140,7 +140,7 @@ def manifest_hashes(chain: Chain) -> dict[str, str]:
     return {entry.backup: entry.manifest for entry in chain.entries if entry.action == "publish"}
 
 
-def _stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
+def stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
     """Bytes of every entry from 1; None for a gap.
 
     The listing tells only how far to look: a folder that is read while entries are added may show a later one
@@ -184,7 +184,7 @@ def _link_damage(entry: ChainEntry, previous: str | None) -> list[DamagedObject]
 
 
 def _head_file(repository: Repository) -> Path:
-    return repository.heads / f"{repository.id}.json"
+    return head_file(repository.heads, repository=repository.id, address=repository.store.address)
 
 
 def _head_damage(seen: Head, hashes: dict[int, str], *, last: int) -> list[DamagedObject]:

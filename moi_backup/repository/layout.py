@@ -16,6 +16,7 @@ from moi_backup.model.table import Chunk, TableName
 from moi_backup.repository.damage import DamagedObject
 
 REPOSITORY = "repository.json"
+KEYS = "keys/"
 CHUNKS, TABLES, FILES, BACKUPS, CHAIN, TRASH = "chunks/", "tables/", "files/", "backups/", "chain/", "trash/"
 MAX_PART, CUT_PART, CUT_HASH = 120, 80, 32
 SEQ_DIGITS = 10

@@ -71,12 +71,12 @@ def list_debris(repository: Repository) -> Debris:
     stored = [info for prefix in _SEARCHED for info in repository.store.list(prefix)]
     chain = read_chain(repository)  # after the listing: what is published from now on cannot be in it
     unknown: list[Unreadable] = []
-    needed = _needed(repository, chain, on_damage=unknown.append)
+    needed = needed_names(repository, chain, on_damage=unknown.append)
     unreachable = () if unknown else tuple(info for info in stored if info.name not in needed)
     return Debris(unreachable, tuple(_temporary_files(repository)), tuple(error.what for error in unknown))
 
 
-def _needed(repository: Repository, chain: Chain, *, on_damage: Callable[[Unreadable], None]) -> set[str]:
+def needed_names(repository: Repository, chain: Chain, *, on_damage: Callable[[Unreadable], None]) -> set[str]:
     """The names of all objects below the searched prefixes that a backup needs which is not gone."""
     manifests = list(_kept_manifests(repository, chain, on_damage=on_damage))
     needed = {layout.backup_name(manifest.id) for manifest in manifests}
