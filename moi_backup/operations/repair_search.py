@@ -99,10 +99,12 @@ class _Search:
         damage = {found.object_name: found for found in scan_chain(repository).damage}
         own = dict(stored_entries(self._store))
         names = self._differing(own)
-        if not damage and names and names[0] <= layout.chain_name(max(own, default=0)):
-            return  # the history is whole here: it is the copy's that is damaged, or another one
+        doubtful = not damage and bool(names) and names[0] <= layout.chain_name(max(own, default=0))
+        before = len(verify_structure(repository)) if doubtful else 0
         self._view.take(names)
-        if scan_chain(repository).damage:
+        if doubtful and len(verify_structure(repository)) >= before:
+            self._view.taken.difference_update(names)  # it is the copy's history that is damaged, or another one
+        elif scan_chain(repository).damage:
             self._view.taken.difference_update(names)
             self._one_by_one(repository, names)
         for name in sorted(self._view.taken & set(names)):

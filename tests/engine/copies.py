@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,9 @@ from moi_backup.model.table import Chunk, TableName
 from moi_backup.operations.copy_repository import CopyResult, copy_repository
 from moi_backup.operations.stored_table import open_table
 from moi_backup.repository.layout import chunk_name
+from tests.engine.conftest import Server
 from tests.engine.deployment import Deployment
+from tests.engine.shop import backed_up_shop
 
 META = TableName("public", "meta_import_data")
 
@@ -76,6 +80,24 @@ def block(file: Path) -> None:
     """Put a folder in its place, which no read gets through."""
     file.unlink()
     file.mkdir()
+
+
+@contextmanager
+def backed_up_and_copied_shop(server: Server, folder: Path) -> Iterator[CopiedDeployment]:
+    """The shop with one full backup and its copy, for tests that work on files of their own (`on_own_files`)."""
+    with backed_up_shop(server, folder) as shop:
+        made = CopiedDeployment(shop.url, shop.folder)
+        made.copy()
+        yield made
+
+
+def on_own_files(shop: CopiedDeployment, folder: Path) -> CopiedDeployment:
+    """The same shop with a repository and a copy that may be damaged."""
+    for name in ("repository", "copy"):
+        shutil.copytree(shop.folder / name, folder / name)
+    made = CopiedDeployment(shop.url, folder)
+    made.configure("")
+    return made
 
 
 DAMAGES: dict[str, Callable[[Path], None]] = {"flip": flip, "cut": cut, "remove": remove, "block": block}

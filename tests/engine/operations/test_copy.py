@@ -206,9 +206,9 @@ def test_a_damaged_history_is_not_copied(shop: CopiedDeployment):
 def test_two_copies_to_one_place_do_not_collide(shop: CopiedDeployment):
     """The second says who holds the lease."""
     target = shop.workspace.copy_store()
-    with acquire(target, "copy", operation="copy", wait=0, clock=SystemClock(), identity=own_identity()):
-        with pytest.raises(Locked, match="copy by process"):
-            shop.copy()
+    held = acquire(target, "copy", operation="copy", wait=0, clock=SystemClock(), identity=own_identity())
+    with held, pytest.raises(Locked, match="copy by process"):
+        shop.copy()
 
 
 def test_a_backup_that_is_being_taken_is_left_for_the_next_time(shop: CopiedDeployment):
