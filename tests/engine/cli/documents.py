@@ -7,9 +7,11 @@ from typing import Any
 from moi_backup.cli.backup_document import BackupDocument
 from moi_backup.cli.restore_document import PlanDocument, RestoreDocument
 from moi_backup.operations.check_configuration import CheckedConfiguration
+from moi_backup.operations.copy_repository import CopyResult, PlannedCopy
 from moi_backup.operations.doctor import Examination
 from moi_backup.operations.initialise import Initialised
 from moi_backup.operations.list_backups import BackupList
+from moi_backup.operations.repair import PlannedRepair, RepairResult
 from moi_backup.operations.show_backup import BackupDescription
 from moi_backup.operations.status import Status
 from moi_backup.operations.verify import Verification
@@ -23,6 +25,10 @@ DOCUMENTS: dict[str, Any] = {
     "backups": BackupList,
     "show": BackupDescription,
     "verify": Verification,
+    "copy --dry-run": PlannedCopy,
+    "copy": CopyResult,
+    "repair --dry-run": PlannedRepair,
+    "repair": RepairResult,
     "restore --dry-run": PlanDocument,
     "restore": RestoreDocument,
 }

@@ -22,6 +22,10 @@ CALLS: dict[str, list[str]] = {
     "backups": ["backups"],
     "show": ["show", "latest"],
     "verify": ["verify", "--read-data"],
+    "copy --dry-run": ["copy", "--dry-run", "--to", "copy"],
+    "copy": ["copy", "--to", "copy"],
+    "repair --dry-run": ["repair", "--dry-run"],
+    "repair": ["repair"],
     "restore --dry-run": ["restore", "latest", "--to", "env:TARGET", "--dry-run"],
     "restore": ["restore", "latest", "--to", "env:TARGET"],
 }
