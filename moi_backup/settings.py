@@ -18,9 +18,12 @@ from moi_backup.model.configuration import Configuration, default_configuration
 from moi_backup.model.configuration_document import parse_configuration
 from moi_backup.model.connection_url import check_connection_url, named_variable, shown
 from moi_backup.storage.address import Bucket, parse_address, plain_path
-from moi_backup.storage.s3_access import S3Access, read_access
+from moi_backup.storage.s3_access import COPY_VARIABLES, S3Access, read_access, read_copy_access
 
-VARIABLES = ("MOI_SOURCE_URL", "MOI_REPOSITORY", "MOI_REPOSITORY_COPY", "MOI_CONFIG", "MOI_STATE")
+VARIABLES = (
+    *("MOI_SOURCE_URL", "MOI_REPOSITORY", "MOI_REPOSITORY_COPY", "MOI_CONFIG", "MOI_STATE"),
+    *COPY_VARIABLES,
+)
 LATER_VARIABLES = {
     "MOI_UPLOADS": "Backing up uploaded files is not in this release.",
     "MOI_REPORTS": "Backing up generated reports is not in this release.",
@@ -106,6 +109,7 @@ class Settings:
     state: FolderSetting
     buckets: S3Access
     copy: RepositorySetting | None = None
+    copy_buckets: S3Access = field(default_factory=S3Access)
 
 
 def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) -> Settings:
@@ -124,6 +128,7 @@ def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) 
         state=state,
         buckets=read_access(environ),
         copy=_copy(environ, configuration, cwd=cwd),
+        copy_buckets=read_copy_access(environ),
     )
 
 

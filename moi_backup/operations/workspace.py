@@ -18,6 +18,7 @@ from moi_backup.repository.leases import Lease, acquire
 from moi_backup.repository.repository import Repository, open_repository
 from moi_backup.settings import EMBEDDED_DATABASE, DatabaseSetting, RepositorySetting, Settings
 from moi_backup.storage.opening import open_store
+from moi_backup.storage.s3_access import S3Access
 from moi_backup.storage.store import Store
 
 WRITER = "writer"
@@ -49,7 +50,7 @@ class Workspace:
 
     def store(self) -> Store:
         """The place of the repository; temporary files for a bucket go below the state folder."""
-        return self._store_at(self.settings.repository)
+        return self._store_at(self.settings.repository, self.settings.buckets)
 
     def open(self) -> Repository:
         """The repository; raises NoRepository."""
@@ -71,15 +72,14 @@ class Workspace:
                 "No copy of the repository is configured.",
                 remedy="Name its place, or set MOI_REPOSITORY_COPY (or copy in the section [repository] of moi.toml).",
             )
-        return self._store_at(chosen)
+        return self._store_at(chosen, self.settings.copy_buckets)
 
     def open_copy(self, place: RepositorySetting | None = None) -> Repository:
         """The repository at the place of the copy; raises NoRepository."""
         return self.open_at(self.copy_store(place), is_copy=True)
 
-    def _store_at(self, place: RepositorySetting) -> Store:
-        settings = self.settings
-        return open_store(place.address, scratch=settings.state.path / "scratch", access=settings.buckets)
+    def _store_at(self, place: RepositorySetting, access: S3Access) -> Store:
+        return open_store(place.address, scratch=self.settings.state.path / "scratch", access=access)
 
     def history(self) -> tuple[Repository, Chain]:
         """The repository and its checked chain."""
