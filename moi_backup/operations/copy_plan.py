@@ -23,13 +23,15 @@ _REMOVABLE = (layout.CHUNKS, layout.FILES, layout.TABLES, layout.TRASH, layout.B
 class CopyPlan:
     """What travels, in the order of writing, and what goes away.
 
-    `entries` are the numbers of the chain entries to create, `backups` the listed backups they bring. `unsettled` names
-    keys that differ and cannot be judged without their keys. `kept` says why nothing is removed though it was asked.
+    `entries` are the numbers of the chain entries to create, `backups` the listed backups they bring. `rewritten` are
+    manifests the copy has in another form, which stays until its history has the new one. `unsettled` names keys that
+    differ and cannot be judged without their keys. `kept` says why nothing is removed though it was asked.
     """
 
     entries: tuple[int, ...]
     backups: tuple[str, ...]
     stages: tuple[tuple[ObjectInfo, ...], ...]
+    rewritten: tuple[ObjectInfo, ...]
     present: int
     removes: tuple[ObjectInfo, ...]
     unsettled: tuple[str, ...] = ()
@@ -38,24 +40,31 @@ class CopyPlan:
     @property
     def objects(self) -> tuple[ObjectInfo, ...]:
         """Everything that travels, chain entries left out."""
-        return tuple(info for stage in self.stages for info in stage)
+        return (*(info for stage in self.stages for info in stage), *self.rewritten)
 
 
 def plan_copy(source: CopySource, target: Store, *, prune: bool) -> CopyPlan:
     """Compare by name and size; raises UsageError for a target that cannot be the copy of this source."""
     entries = missing_entries(source, target)
     wanted = {info.name: info for stage in STAGES for info in _wanted(source, stage)}
-    there = {info.name: info.size for stage in STAGES for prefix in stage for info in target.list(prefix)}
+    there = {info.name: info for stage in STAGES for prefix in stage for info in target.list(prefix)}
     stale = damaged_chunks(target)
-    lacking = [info for info in wanted.values() if there.get(info.name) != info.size or _marked(info.name, stale)]
+    lacking = [
+        info for info in wanted.values() if not _same_size(info, there.get(info.name)) or _marked(info.name, stale)
+    ]
+    newer = [info for info in wanted.values() if _sealed_anew(source, info, there.get(info.name))]
+    rewritten = tuple(info for info in newer if info.name.startswith(layout.BACKUPS))
+    lacking = [info for info in lacking if info not in rewritten]
+    lacking += [info for info in newer if info not in rewritten and info not in lacking]
     changed, unsettled = _changed_keys(source, target, [name for name in wanted if name in there])
     lacking += [wanted[name] for name in changed]
-    removes, kept = _removable(source, there, target) if prune else ((), "")
+    removes, kept = _removable(source, there) if prune else ((), "")
     return CopyPlan(
         entries=tuple(entries),
         backups=_new_backups(source, entries),
         stages=tuple(tuple(info for info in lacking if info.name.startswith(stage)) for stage in STAGES),
-        present=len(wanted) - len(lacking),
+        rewritten=rewritten,
+        present=len(wanted) - len(lacking) - len(rewritten),
         removes=removes,
         unsettled=tuple(unsettled),
         kept=kept,
@@ -69,6 +78,19 @@ def _wanted(source: CopySource, stage: tuple[str, ...]) -> Iterator[ObjectInfo]:
         for info in source.store.list(prefix):
             if known is None or info.name in known or not info.name.startswith((layout.BACKUPS, layout.TRASH)):
                 yield info
+
+
+def _same_size(info: ObjectInfo, held: ObjectInfo | None) -> bool:
+    return held is not None and held.size == info.size
+
+
+def _sealed_anew(source: CopySource, info: ObjectInfo, held: ObjectInfo | None) -> bool:
+    """Whether a sealed object was written under another key since it was copied: its name and size stay the same.
+
+    By the stores' own times, since it must be seen without the keys; one that travels for nothing does no harm.
+    """
+    sealed = source.encrypted and info.name.startswith((layout.FILES, layout.TABLES, layout.TRASH, layout.BACKUPS))
+    return sealed and held is not None and info.modified > held.modified
 
 
 def _marked(name: str, marks: frozenset[str]) -> bool:
@@ -95,7 +117,7 @@ def _new_backups(source: CopySource, entries: list[int]) -> tuple[str, ...]:
     return tuple(backup for backup in published(chain) if backup in brought)
 
 
-def _removable(source: CopySource, there: dict[str, int], target: Store) -> tuple[tuple[ObjectInfo, ...], str]:
+def _removable(source: CopySource, there: dict[str, ObjectInfo]) -> tuple[tuple[ObjectInfo, ...], str]:
     """What the source no longer has and no backup of its history needs; nothing when that cannot be told."""
     if source.opened is None:
         return (), "Nothing was removed: without the keys it cannot be told what backups need."
@@ -106,7 +128,7 @@ def _removable(source: CopySource, there: dict[str, int], target: Store) -> tupl
         return (), f"Nothing was removed: it cannot be told what backups need. {unknown[0].what}"
     held = {info.name for prefix in _REMOVABLE for info in source.store.list(prefix)}
     gone = [name for name in there if name.startswith(_REMOVABLE) and name not in held and name not in needed]
-    return tuple(target.info(name) for name in gone), ""
+    return tuple(there[name] for name in gone), ""
 
 
 def _manifests(chain: Chain) -> set[str]:

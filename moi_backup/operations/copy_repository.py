@@ -7,6 +7,7 @@ read once at the start; what is published later is copied the next time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -20,12 +21,13 @@ from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository import layout
 from moi_backup.repository.chain import published, read_chain
+from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.identity import own_identity
 from moi_backup.repository.leases import Lease, acquire
 from moi_backup.repository.marks import damaged_chunks, unmark_damaged
 from moi_backup.repository.verify import Fault, verify_structure
 from moi_backup.settings import RepositorySetting
-from moi_backup.storage.store import ObjectInfo, Store
+from moi_backup.storage.store import ObjectInfo, ObjectMissing, Store
 
 LEASE = "copy"
 RESERVE_BYTES = 64 * 1024 * 1024
@@ -132,6 +134,7 @@ class _Run:
         self._identity()
         not_copied = self._objects(plan)
         self._entries(plan.entries)
+        not_copied = list({failed.object: failed for failed in [*self._rewritten(plan), *not_copied]}.values())
         self._unmark()
         verified, faults = self._read_back(plan, not_copied, to)
         removed = self._remove(plan, faults)
@@ -164,21 +167,57 @@ class _Run:
             NotCopied(object=name, detail="differs, and only with its keys can a change be told from damage")
             for name in plan.unsettled
         ]
-        self._progress.start(_TASK, total=sum(info.size for info in plan.objects), unit="bytes")
+        self._progress.start(_TASK, total=sum(info.size for stage in plan.stages for info in stage), unit="bytes")
         with scratch_folder(self._target) as scratch:
             copier = ObjectCopier(self._source.store, self._target, self._source.checks, scratch)
             for stage in plan.stages:
-                refused = copier.copy(stage, done=self._done)
-                not_copied += refused
-                for failed in refused:
-                    self._copied.pop(failed.object, None)
+                not_copied += self._carried(copier, stage)
+            not_copied += self._ahead(copier, plan.rewritten)
         self._progress.finish(_TASK, f"{len(self._copied)} objects")
         for refused in not_copied:
             self._progress.warn(f"{refused.object} was not copied: it {refused.detail}.")
         return not_copied
 
-    def _done(self, info: ObjectInfo) -> None:
+    def _carried(self, copier: ObjectCopier, objects: Sequence[ObjectInfo]) -> list[NotCopied]:
+        refused = copier.copy(objects, done=self._done)
+        for failed in refused:
+            self._copied.pop(failed.object, None)
+        return refused
+
+    def _ahead(self, copier: ObjectCopier, rewritten: Sequence[ObjectInfo]) -> list[NotCopied]:
+        """Manifests in a new form lie in the trash, where readers look as well, until the history has them."""
+        refused: list[NotCopied] = []
+        for info in rewritten:
+            try:
+                data = self._source.store.get(info.name)
+                copier.checks.require(info.name, data)
+            except (ObjectMissing, DamagedObject, StorageError) as error:
+                refused.append(NotCopied(object=info.name, detail=f"cannot be read ({error})"))
+                continue
+            self._target.put(layout.trash_name(info.name.removeprefix(layout.BACKUPS)), data)
+        return refused
+
+    def _rewritten(self, plan: CopyPlan) -> list[NotCopied]:
+        """Then they take their place, and what lay in the trash only for that goes (where deleting is allowed)."""
+        if not plan.rewritten:
+            return []
+        with scratch_folder(self._target) as scratch:
+            copier = ObjectCopier(self._source.store, self._target, self._source.checks, scratch)
+            refused = copier.copy(plan.rewritten, done=self._counted)
+        failed = {found.object for found in refused}
+        kept = {info.name for info in self._source.store.list(layout.TRASH)}
+        for info in plan.rewritten:
+            trash = layout.trash_name(info.name.removeprefix(layout.BACKUPS))
+            if info.name not in failed and trash not in kept:
+                with suppress(StorageError):
+                    self._target.delete(trash)
+        return refused
+
+    def _counted(self, info: ObjectInfo) -> None:
         self._copied[info.name] = info.size
+
+    def _done(self, info: ObjectInfo) -> None:
+        self._counted(info)
         self._progress.advance(_TASK, info.size)
 
     def _entries(self, numbers: Sequence[int]) -> None:

@@ -30,7 +30,7 @@ class CopySource:
     @property
     def checks(self) -> NameChecks:
         """What can be said of its objects by their names."""
-        manifests = manifest_names(self.opened[1].entries) if self.opened else {}
+        manifests = manifest_names(self.opened[1]) if self.opened else {}
         return NameChecks(manifests, self.encrypted)
 
 

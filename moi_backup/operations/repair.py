@@ -205,8 +205,8 @@ class _Repair:
     def _checks(self, copy: Store) -> NameChecks:
         """By the history as the copy has it, for one's own may be what is damaged."""
         _, identity = read_identity(self._plan.store)
-        entries = scan_chain(self._workspace.open_at(copy, is_copy=True)).entries
-        return NameChecks(manifest_names(entries), identity.encryption is not msgspec.UNSET)
+        scan = scan_chain(self._workspace.open_at(copy, is_copy=True))
+        return NameChecks(manifest_names(Chain(scan.entries, scan.head)), identity.encryption is not msgspec.UNSET)
 
     def _from_live_data(self) -> str | None:
         """A full backup writes the same rows as the same bytes under the same names, so older backups are healed."""

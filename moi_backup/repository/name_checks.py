@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from moi_backup.model.backup import ChainEntry
 from moi_backup.repository import documents, layout
+from moi_backup.repository.chain import Chain, manifest_hashes
 from moi_backup.repository.damage import DamagedObject
 
 # What follows a tilde distinguishes objects of the same bytes and is no part of the hash.
@@ -70,9 +70,10 @@ class NameChecks:
         return True
 
 
-def manifest_names(entries: tuple[ChainEntry, ...]) -> dict[str, str]:
+def manifest_names(chain: Chain) -> dict[str, str]:
     """Where the manifest of every published backup may lie (also in the trash) and the hash the chain has for it."""
-    published = {entry.backup: entry.manifest for entry in entries if entry.action == "publish"}
     return {
-        name(backup): stored for backup, stored in published.items() for name in (layout.backup_name, layout.trash_name)
+        name(backup): stored
+        for backup, stored in manifest_hashes(chain).items()
+        for name in (layout.backup_name, layout.trash_name)
     }

@@ -277,6 +277,20 @@ def test_a_key_that_differs_is_not_overwritten_without_the_keys(shop: CopiedDepl
     assert shop.copied_file("keys/default/1").read_bytes() == b"wrapped"
 
 
+def test_what_was_sealed_anew_travels_again_though_name_and_size_stay(shop: CopiedDeployment):
+    """A manifest takes its place after the history; nothing of its way is left."""
+    shop.file("repository.json").write_bytes(ENCRYPTED)
+    assert shop.copy().exit_code == 0
+    names = [next(name for name in shop.objects() if name.startswith(kind)) for kind in ("tables/", "backups/")]
+    for name in names:
+        flip(shop.file(name))
+    assert preview_copy(shop.workspace).objects == 2
+    result = shop.copy()
+    assert (result.exit_code, result.objects) == (0, 2)
+    assert shop.in_copy() == shop.objects()
+    assert shop.copy().objects == 0
+
+
 def test_a_copy_is_refused_where_there_is_no_room(shop: CopiedDeployment, monkeypatch):
     """Before anything is copied, with what is needed."""
     monkeypatch.setattr("moi_backup.operations.copy_repository.RESERVE_BYTES", 1 << 62)
