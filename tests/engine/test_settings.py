@@ -262,6 +262,38 @@ class TestDatabases:
         assert settings.restore_target.shown == "env:SCRATCH (postgres://h/d?password=***&sslmode=require)"
 
 
+def test_a_copy_is_named_like_the_repository(tmp_path: Path):
+    """By the environment, relative to the current folder, before the file, relative to its own; else there is none."""
+    assert read(tmp_path).copy is None
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "moi.toml").write_text('[repository]\ncopy = "second"\n')
+    copy = read(tmp_path, MOI_CONFIG="etc/moi.toml").copy
+    assert copy is not None
+    assert (copy.address, copy.origin) == (str(tmp_path / "etc" / "second"), "etc/moi.toml")
+    copy = read(tmp_path, MOI_CONFIG="etc/moi.toml", MOI_REPOSITORY_COPY="third").copy
+    assert copy is not None
+    assert (copy.address, copy.origin) == (str(tmp_path / "third"), "environment MOI_REPOSITORY_COPY")
+    assert "ftp:" in refusal(tmp_path, MOI_REPOSITORY_COPY="ftp://host/x")
+
+
+def test_the_bucket_of_the_copy_is_reached_in_its_own_way(tmp_path: Path):
+    """Credentials of one account never travel to the other's endpoint half replaced; without its own: the same."""
+    aws = {
+        "AWS_ACCESS_KEY_ID": "K1", "AWS_SECRET_ACCESS_KEY": "S1", "AWS_SESSION_TOKEN": "T1",
+        "AWS_ENDPOINT_URL_S3": "https://one", "AWS_REGION": "r1",
+    }  # fmt: skip
+    assert read(tmp_path, **aws).copy_buckets == read(tmp_path, **aws).buckets
+    own = {"MOI_COPY_AWS_ACCESS_KEY_ID": "K2", "MOI_COPY_AWS_SECRET_ACCESS_KEY": "S2"}
+    settings = read(tmp_path, **aws, **own)
+    assert settings.buckets.key_id == "K1"
+    access = settings.copy_buckets
+    assert (access.key_id, access.secret_key, access.session_token) == ("K2", "S2", None)
+    assert (access.endpoint, access.region) == ("https://one", "r1")
+    access = read(tmp_path, **aws, **own, MOI_COPY_AWS_ENDPOINT_URL="https://two").copy_buckets
+    assert (access.endpoint, access.region) == ("https://two", "us-east-1")
+    assert "S2" not in repr(settings)
+
+
 def test_every_variable_is_documented_and_no_other_is():
     """The environment table of docs/configuration.md names exactly the variables that are known or refused by name."""
     section = DOCUMENT.read_text("utf-8").partition("## Environment")[2].partition("\n## ")[0]

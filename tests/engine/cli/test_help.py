@@ -31,7 +31,7 @@ def commands() -> dict[str, click.Command]:
 
 def test_the_commands_are_those_of_the_contract():
     """Outside scripts rely on these names."""
-    contract = ("init", "status", "doctor", "backup", "backups", "show", "verify", "restore", "query")
+    contract = ("init", "status", "doctor", "backup", "backups", "show", "verify", "restore", "query", "copy", "repair")
     contract += ("expire", "undelete", "prune", "sweep")
     assert set(commands()) == {*contract, "config check"}
 
