@@ -22,7 +22,9 @@ from tests.engine.crash.points import Points
 
 STORES = (LocalStore, S3Store)
 SPECIAL = ("list", "local")  # what is returned is used later
-PLAIN = tuple(name for name in vars(Store) if not name.startswith("_") and name not in (*SPECIAL, "address"))
+PLAIN = tuple(
+    name for name in vars(Store) if not name.startswith("_") and name not in (*SPECIAL, "address", "requests_at_once")
+)
 DATABASE = (
     (psycopg.Connection, ("execute", "commit", "rollback", "close")),
     (ArrowSession, ("__init__", "close", "script", "rows", "ingest")),

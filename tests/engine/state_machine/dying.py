@@ -54,6 +54,11 @@ class DyingStore:
     def address(self) -> str:
         return self._store.address
 
+    @property
+    def requests_at_once(self) -> int:
+        """As of the store."""
+        return self._store.requests_at_once
+
     @contextmanager
     def _writing(self) -> Generator[None]:
         self._death.passes("before a write")

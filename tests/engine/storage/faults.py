@@ -89,6 +89,11 @@ class FaultyStore:
         """That of the store below."""
         return self._inner.address
 
+    @property
+    def requests_at_once(self) -> int:
+        """As of the store."""
+        return self._inner.requests_at_once
+
     def get(self, name: str) -> bytes:
         """Perhaps other bytes than were stored."""
         call, data = self._do("get", name, lambda: self._inner.get(self._fault.named(name)))
