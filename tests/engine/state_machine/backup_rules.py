@@ -27,7 +27,7 @@ DEATHS = st.one_of(
         st.sampled_from(WRITTEN),
     ),
 )
-CHANGES = st.lists(changes((*ROWS, *SCHEMA)), min_size=1, max_size=4)
+CHANGES = st.lists(changes(ROWS), min_size=1, max_size=3) | st.lists(changes((*ROWS, *SCHEMA)), min_size=1, max_size=4)
 RANGES = st.tuples(st.sampled_from(DAYS), st.sampled_from(DAYS)).map(lambda pair: DayRange(*sorted(pair)))
 
 
