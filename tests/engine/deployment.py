@@ -31,7 +31,7 @@ class Deployment:
 
     url: str
     folder: Path
-    keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    keys: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)
 
     @property
     def environ(self) -> dict[str, str]:
