@@ -48,7 +48,7 @@ check: $(DEVELOPMENT) ## Lint, format, types, import contracts, coverage floor, 
 		echo "Coverage: the engine changed since it was measured; make test measures it again and holds the same floor."; \
 	else $(BIN)/coverage report --format=total > /dev/null && echo "Coverage: above the floor."; fi
 
-bench: $(RUNTIME) ## Measure against COPY, pg_dump and pg_restore
+bench: $(DEVELOPMENT) ## Measure against COPY, pg_dump and pg_restore
 	@$(BIN)/python -m bench
 
 soak: $(DEVELOPMENT) ## Run the tests that take minutes on purpose

@@ -7,17 +7,18 @@ from pathlib import Path
 import click
 
 from bench.measured import Measured
-from bench.measures import MEASURES, Round
 from bench.place import bench_place
-from bench.report import as_json, text, write_document
+from bench.registry import MEASURES, ON_REQUEST
+from bench.report import LARGE, TABLE, as_json, text, write_document
+from bench.round import Round
 
 
 @click.command()
 @click.option("--rows", default=2_000_000, show_default=True, type=click.IntRange(min=2000), help="Rows of the table.")
 @click.option("--repeat", default=3, show_default=True, type=click.IntRange(min=1), help="Rounds that count.")
-@click.option("--only", multiple=True, type=click.Choice(list(MEASURES)), help="Measure only this.")
+@click.option("--only", multiple=True, type=click.Choice([*MEASURES, *ON_REQUEST]), help="Measure only this.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every measurement to this file.")
-@click.option("--write-docs", is_flag=True, help="Write docs/benchmarks.md.")
+@click.option("--write-docs", is_flag=True, help="Write the figures into docs/benchmarks.md.")
 def main(*, rows: int, repeat: int, only: tuple[str, ...], json_file: Path | None, write_docs: bool) -> None:
     """Measure backup and restore against COPY, pg_dump and pg_restore."""
     results: list[Measured] = []
@@ -26,12 +27,13 @@ def main(*, rows: int, repeat: int, only: tuple[str, ...], json_file: Path | Non
         place.fill(rows)
         for name in only or MEASURES:
             click.echo(f"Measuring {name} …", err=True)
-            results += MEASURES[name](Round(place, rows, repeat))
+            results += (MEASURES | ON_REQUEST)[name](Round(place, rows, repeat))
     click.echo(text(results))
     if json_file is not None:
         json_file.write_text(as_json(results, rows=rows, repeat=repeat), "utf-8")
     if write_docs:
-        write_document(results, rows=rows, repeat=repeat)
+        large = bool(only) and set(only) <= set(ON_REQUEST)
+        write_document(results, rows=rows, repeat=repeat, heading=LARGE if large else TABLE)
 
 
 if __name__ == "__main__":

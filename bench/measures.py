@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
 
 from bench import work
 from bench.measured import Measured
 from bench.place import DAYS, LAST_DAY, TABLE, Place
+from bench.round import Round
 from bench.timing import Sample, Side, alternating, cli, peak_memory, run
-
-
-class Round(NamedTuple):
-    """Where, on how many rows, and how often."""
-
-    place: Place
-    rows: int
-    repeat: int
-
-
-Measure = Callable[[Round], Iterator[Measured]]
 
 
 def export(of: Round) -> Iterator[Measured]:
@@ -84,6 +73,7 @@ def whole_restore(of: Round) -> Iterator[Measured]:
     archive = place.folder / "table.dump"
     work.dump(place, "-f", str(archive))
     load = [place.program("pg_restore"), "-j1", "-d", place.server.url("theirs"), str(archive)]
+    parallel = [place.program("pg_restore"), "-j2", "-d", place.server.url("theirs"), str(archive)]
     read_back = partial(work.copy_to_client, place, work.ordered_copy(work.protected_table(place)), database="theirs")
     taken = alternating(
         {
@@ -92,6 +82,7 @@ def whole_restore(of: Round) -> Iterator[Measured]:
                 partial(place.empty_database, "ours"),
             ),
             "theirs": Side(partial(run, load), partial(place.empty_database, "theirs")),
+            "-j2": Side(partial(run, parallel), partial(place.empty_database, "theirs")),
             "read back": Side(read_back, partial(_loaded, place, load)),
         },
         repeat=of.repeat,
@@ -100,6 +91,7 @@ def whole_restore(of: Round) -> Iterator[Measured]:
     both = [load + back for load, back in zip(taken["theirs"].values, taken["read back"].values, strict=True)]
     ours = taken["ours"]
     yield Measured("restore with indexes and proof", ours, "s", "pg_restore -j1", taken["theirs"], 1.0)
+    yield Measured("the same restore", ours, "s", "pg_restore -j2", taken["-j2"], 1.0)
     yield Measured("the same restore", ours, "s", "pg_restore -j1, then the rows read by COPY", Sample(tuple(both)))
 
 
@@ -138,17 +130,6 @@ def dagster(of: Round) -> Iterator[Measured]:
         f"full_backup job, first of all ({DAYS:,} days to mark)", taken["first job"], "s", alone, taken["first"], 1.3
     )
     yield Measured("start-up apart: imports and definitions", taken["start"], "s")
-
-
-MEASURES: dict[str, Measure] = {
-    "export": export,
-    "size": size,
-    "incremental": incremental,
-    "restore": whole_restore,
-    "day": one_day,
-    "dagster": dagster,
-    "memory": memory,
-}
 
 
 def _first_backup(place: Place) -> None:

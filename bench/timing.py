@@ -54,8 +54,17 @@ def alternating(sides: Mapping[str, Side], *, repeat: int) -> dict[str, Sample]:
     return {name: Sample(tuple(values[1:])) for name, values in taken.items()}
 
 
-def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None, discard: bool = True) -> str:
-    """Run a program to its end, its output to /dev/null or returned; raises with its own words when it fails."""
+def run(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    discard: bool = True,
+    accepted: Sequence[int] = (0,),
+) -> str:
+    """Run a program to its end, its output to /dev/null or returned.
+
+    Raises with its own words when it ends with another exit code than the accepted ones.
+    """
     done = subprocess.run(
         command,
         cwd=CHECKOUT,
@@ -66,7 +75,7 @@ def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None,
         text=True,
         check=False,
     )
-    if done.returncode != 0:
+    if done.returncode not in accepted:
         raise RuntimeError(f"{command[0]} failed: {done.stderr[-2000:]}")
     return done.stdout or ""
 

@@ -58,7 +58,8 @@ def _remove_repository(place: Place) -> None:
     folder, heads = _repository(place), place.state / "heads"
     if (folder / _DOCUMENT).exists():
         name = json.loads((folder / _DOCUMENT).read_bytes())["id"]
-        _remove(heads / f"{name}.json")
+        for remembered in heads.glob(f"{name}.*"):
+            _remove(remembered)
     _remove(folder)
     if heads.is_dir() and not any(heads.iterdir()):
         heads.rmdir()

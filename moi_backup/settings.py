@@ -19,9 +19,12 @@ from moi_backup.model.configuration_document import parse_configuration
 from moi_backup.model.connection_url import check_connection_url, named_variable, shown
 from moi_backup.repository.key_sources import KeySource
 from moi_backup.storage.address import Bucket, parse_address, plain_path
-from moi_backup.storage.s3_access import S3Access, read_access
+from moi_backup.storage.s3_access import COPY_VARIABLES, S3Access, read_access, read_copy_access
 
-VARIABLES = ("MOI_SOURCE_URL", "MOI_REPOSITORY", "MOI_CONFIG", "MOI_STATE")
+VARIABLES = (
+    *("MOI_SOURCE_URL", "MOI_REPOSITORY", "MOI_REPOSITORY_COPY", "MOI_CONFIG", "MOI_STATE"),
+    *COPY_VARIABLES,
+)
 LATER_VARIABLES = {
     "MOI_UPLOADS": "Backing up uploaded files is not in this release.",
     "MOI_REPORTS": "Backing up generated reports is not in this release.",
@@ -108,6 +111,8 @@ class Settings:
     state: FolderSetting
     buckets: S3Access
     keys: tuple[KeySource, ...] = ()
+    copy: RepositorySetting | None = None
+    copy_buckets: S3Access = field(default_factory=S3Access)
 
 
 def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) -> Settings:
@@ -126,7 +131,14 @@ def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) 
         state=state,
         buckets=read_access(environ),
         keys=_keys(environ, cwd=cwd),
+        copy=_copy(environ, configuration, cwd=cwd),
+        copy_buckets=read_copy_access(environ),
     )
+
+
+def place_named(address: str, *, cwd: Path, setting: str) -> RepositorySetting:
+    """A place of backups that a person named, a path being relative to `cwd`; `setting` is how they named it."""
+    return RepositorySetting(_absolute(parse_address(address, setting=setting), cwd), setting)
 
 
 def read_configuration(environ: Mapping[str, str], *, cwd: Path) -> Configuration:
@@ -200,6 +212,18 @@ def _repository(
     origin = configuration.origin("repository.address")
     folder = (cwd / (configuration.file or "")).parent
     place = parse_address(address, setting=f"{origin}: repository.address")
+    return RepositorySetting(_absolute(place, folder), origin)
+
+
+def _copy(environ: Mapping[str, str], configuration: Configuration, *, cwd: Path) -> RepositorySetting | None:
+    if "MOI_REPOSITORY_COPY" in environ:
+        place = parse_address(environ["MOI_REPOSITORY_COPY"], setting="MOI_REPOSITORY_COPY")
+        return RepositorySetting(_absolute(place, cwd), "environment MOI_REPOSITORY_COPY")
+    if configuration.repository.copy is None:
+        return None
+    origin = configuration.origin("repository.copy")
+    folder = (cwd / (configuration.file or "")).parent
+    place = parse_address(configuration.repository.copy, setting=f"{origin}: repository.copy")
     return RepositorySetting(_absolute(place, folder), origin)
 
 

@@ -29,7 +29,7 @@ def command(invocation: Invocation, *, trash: bool) -> int:
 def _listed(invocation: Invocation) -> int:
     from moi_backup.operations.list_backups import list_backups
 
-    found = list_backups(invocation.workspace)
+    found = list_backups(invocation.workspace, progress=invocation.warnings())
     output = invocation.output
     output.document(found)
     rows = [_row(backup, timezone=invocation.timezone) for backup in found.backups]

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from moi_backup.cli.output import visible
 from moi_backup.errors import MoiError
+from moi_backup.model.child_environment import KEY_VARIABLES
 
 HIDDEN = "***"
 # Greedy to the last @: a password whose own @ or / was not percent-encoded is hidden whole.
@@ -53,7 +54,7 @@ def tell(texts: Iterable[str], *, secrets: Sequence[str]) -> None:
 def secrets_of(environ: Mapping[str, str], arguments: Sequence[str]) -> tuple[str, ...]:
     """Every password and key this process was given, as written and decoded; the longest first."""
     found = {environ.get("PGPASSWORD", "")}
-    keys = [value for name, value in environ.items() if name.startswith("MOI_KEY_")]
+    keys = [value for name, value in environ.items() if name.startswith(KEY_VARIABLES)]
     found |= {value for value in keys if not value.startswith(("file:", "command:"))}
     for text in (*environ.values(), *arguments):
         for password in [match[2] for match in _CREDENTIALS.finditer(text)]:

@@ -56,3 +56,9 @@ class Invocation:
         from moi_backup.cli.progress import listen
 
         return listen(quiet=self.quiet, verbose=self.verbose)
+
+    def warnings(self) -> Progress:
+        """A listener for quick commands: it tells warnings, and under --verbose everything."""
+        from moi_backup.cli.progress import Warnings
+
+        return self.progress() if self.quiet or self.verbose else Warnings()

@@ -8,8 +8,7 @@ import click
 
 from moi_backup.cli.commands import Command
 from moi_backup.cli.invocation import Invocation
-from moi_backup.cli.output import write_line
-from moi_backup.cli.secret_file import write_secret
+from moi_backup.cli.secret_file import hand_over
 
 
 @click.command(cls=Command)
@@ -26,8 +25,5 @@ def command(invocation: Invocation, scopes: tuple[str, ...], file: Path | None) 
     from moi_backup.operations.export_keys import export_keys
 
     text = export_keys(invocation.workspace, scopes)
-    if file is None:
-        write_line(text)
-        return
-    write_secret(file, text)
-    invocation.output.line(f"Wrote the keys of {', '.join(sorted({'default', *scopes}))} to {file}.")
+    holds = tuple(sorted({"default", *scopes}))
+    hand_over(invocation, text, file=file, told=f"Wrote the keys of {', '.join(holds)} to {file}.", holds=holds)

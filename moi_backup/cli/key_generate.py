@@ -9,8 +9,7 @@ import click
 
 from moi_backup.cli.commands import Command
 from moi_backup.cli.invocation import Invocation
-from moi_backup.cli.output import write_line
-from moi_backup.cli.secret_file import write_secret
+from moi_backup.cli.secret_file import hand_over
 
 
 @click.command(cls=Command)
@@ -25,9 +24,5 @@ def command(invocation: Invocation, file: Path | None) -> None:
     """
     from moi_backup.repository.key_text import generate_master
 
-    key = generate_master(os.urandom)
-    if file is None:
-        write_line(key)
-        return
-    write_secret(file, key)
-    invocation.output.line(f"Wrote a new master key to {file}. Keep a second copy of it in another place.")
+    told = f"Wrote a new master key to {file}. Keep a second copy of it in another place."
+    hand_over(invocation, generate_master(os.urandom), file=file, told=told)

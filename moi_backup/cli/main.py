@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, str] = {
     "show": "show",
     "restore": "restore",
     "verify": "verify",
+    "copy": "copy",
+    "repair": "repair",
     "query": "query",
     "expire": "expire",
     "undelete": "undelete",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from moi_backup.cli.invocation import Invocation
 from moi_backup.errors import UsageError
 from moi_backup.model.day import DayRange, parse_day_range
 from moi_backup.model.table import TableName, parse_table_name
+
+if TYPE_CHECKING:
+    from moi_backup.settings import RepositorySetting
 
 BACKUP = "BACKUP is an id, a unique prefix of one, latest, or latest-full."
 IDS = "BACKUP is an id or a unique prefix of one."
@@ -49,6 +53,13 @@ def table_names(invocation: Invocation, texts: Sequence[str]) -> tuple[TableName
                 f"--table: {error}.", remedy='Write it as name or schema.name; a part with a dot is quoted: a."b.c".'
             ) from error
     return tuple(dict.fromkeys(names)) or None
+
+
+def repository_named(invocation: Invocation, text: str | None, *, option: str) -> RepositorySetting | None:
+    """The place of a repository that an option names, a path being relative to the current folder; None without it."""
+    from moi_backup.settings import place_named
+
+    return None if text is None else place_named(text, cwd=invocation.cwd, setting=option)
 
 
 def day_range(text: str | None) -> DayRange | None:

@@ -33,6 +33,14 @@ class _Task:
     done: int = 0
 
 
+class Warnings(Silent):
+    """A line for what a person should know, and nothing else: for commands that answer at once."""
+
+    def warn(self, text: str) -> None:
+        """A line."""
+        _tell(f"Warning: {text}")
+
+
 class Lines:
     """A line for every task that ends, and one every ten seconds while it lasts; steps too when `verbose`."""
 

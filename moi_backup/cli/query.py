@@ -36,10 +36,9 @@ def command(invocation: Invocation, backup: str, sql: str, *, without_scopes: tu
     """Run one SELECT (DuckDB) over the tables of a backup, named as in the database."""
     if as_csv and invocation.json:
         raise UsageError("--csv and --json exclude each other.")
-    from moi_backup.operations.progress import Silent
     from moi_backup.operations.query import query
 
-    progress = invocation.progress() if invocation.verbose else Silent()
+    progress = invocation.warnings()
     with query(invocation.workspace, backup, sql, without_scopes=without_scopes, progress=progress) as result:
         if invocation.json:
             _print_json(result)

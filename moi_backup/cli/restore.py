@@ -93,7 +93,8 @@ def _restore(invocation: Invocation, request: RestoreRequest, url: str, *, dry_r
     from moi_backup.operations.restore import plan_restore, restore
 
     output = invocation.output
-    plan = plan_restore(invocation.workspace, url, request)
+    # What is done after the plan tells its warnings itself.
+    plan = plan_restore(invocation.workspace, url, request, progress=invocation.progress() if dry_run else None)
     _tell_plan(output, plan, timezone=invocation.timezone)
     if dry_run:
         output.document(plan_document(plan))

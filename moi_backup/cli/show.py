@@ -23,7 +23,7 @@ def command(invocation: Invocation, backup: str) -> None:
     """Describe one backup: tables, days, columns and types, source, schema archive."""
     from moi_backup.operations.show_backup import show_backup
 
-    shown = show_backup(invocation.workspace, backup)
+    shown = show_backup(invocation.workspace, backup, progress=invocation.warnings())
     output = invocation.output
     output.document(shown)
     _facts(output, shown, timezone=invocation.timezone)

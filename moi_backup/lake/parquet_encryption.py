@@ -27,11 +27,15 @@ _NONCE_BYTES = 12
 
 
 class ScopeKeys(pe.KmsClient):
-    """Wraps and unwraps data keys by the keys of a ring, which files call `financial.2`."""
+    """Wraps and unwraps data keys by the keys of a ring, which files call `financial.2`.
+
+    One serves one file, which asks for the same data key about six times: it is unwrapped once.
+    """
 
     def __init__(self, ring: KeyRing) -> None:
         super().__init__()
         self._ring = ring
+        self._unwrapped: dict[tuple[str, str], bytes] = {}
 
     def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
         """The data key under the scope key, as base64; refuses a data key that has not 256 bits."""
@@ -43,12 +47,16 @@ class ScopeKeys(pe.KmsClient):
 
     def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:
         """Inverse of `wrap_key`; raises WrongKey when the ring has not the key, ValueError when it does not open."""
-        wrapped = base64.b64decode(wrapped_key)
+        asked = master_key_identifier, wrapped_key
+        if asked not in self._unwrapped:
+            self._unwrapped[asked] = self._unwrap(base64.b64decode(wrapped_key), master_key_identifier)
+        return self._unwrapped[asked]
+
+    def _unwrap(self, wrapped: bytes, name: str) -> bytes:
         try:
-            name = master_key_identifier.encode()
-            return self._cipher(master_key_identifier).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], name)
+            return self._cipher(name).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], name.encode())
         except InvalidTag:
-            raise ValueError(f"a data key does not open with {master_key_identifier}") from None
+            raise ValueError(f"a data key does not open with {name}") from None
 
     def _cipher(self, name: str) -> AESGCM:
         scope, number = parse_key_name(name)

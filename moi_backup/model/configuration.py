@@ -67,12 +67,14 @@ class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class RepositorySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[repository]`: where the backups lie; a folder (relative to the file's own) or a `file://` address."""
+    """`[repository]`: where the backups lie, and their copy; a folder (relative to the file's own) or an address."""
 
     address: str | None = None
+    copy: str | None = None
 
     def __post_init__(self) -> None:
         refuse_empty("address", self.address)
+        refuse_empty("copy", self.copy)
 
 
 class RestoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

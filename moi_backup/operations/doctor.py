@@ -13,7 +13,9 @@ from typing import Literal
 import msgspec
 
 from moi_backup.errors import MoiError, NoRepository
+from moi_backup.operations.examine_bucket import examine_protection
 from moi_backup.operations.examine_database import examine_database
+from moi_backup.operations.examine_keys import examine_keys
 from moi_backup.operations.examined import Examined
 from moi_backup.operations.workspace import Workspace
 from moi_backup.storage.local import LocalStore
@@ -47,7 +49,7 @@ def examine(open_workspace: Callable[[], Workspace], *, entropy: Callable[[int],
         checks.append(Examined.of_error("settings", error))
     else:
         checks += [*_settings(workspace), *_embedded(workspace), *examine_database(workspace)]
-        checks += _repository(workspace, entropy=entropy)
+        checks += [*_repository(workspace, entropy=entropy), *examine_keys(workspace)]
     levels = [check.level for check in checks]
     return Examination(level="fail" if "fail" in levels else "warn" if "warn" in levels else "ok", checks=tuple(checks))
 
@@ -101,11 +103,11 @@ def _place(workspace: Workspace, *, entropy: Callable[[int], bytes]) -> Iterator
         yield from _folder_writable(store, now=now, entropy=entropy)
         yield _space(workspace)
     else:
-        yield from _bucket_writable(store, now=now)
+        yield from _bucket_writable(workspace, store, now=now)
 
 
-def _bucket_writable(store: Store, *, now: datetime) -> Iterator[Examined]:
-    """Write one small object, always the same: these credentials need not be allowed to delete it."""
+def _bucket_writable(workspace: Workspace, store: Store, *, now: datetime) -> Iterator[Examined]:
+    """Write one small object, always the same, and try to delete it: these credentials need not be allowed to."""
     try:
         store.put(_PROBE, b"moi-backup doctor")
         conditional = not store.create(_PROBE, b"another")
@@ -120,6 +122,7 @@ def _bucket_writable(store: Store, *, now: datetime) -> Iterator[Examined]:
         return
     yield Examined(name="repository writable", level="ok", text="objects can be written, conditionally too, and read")
     yield clock_check("repository clock", (written - now).total_seconds())
+    yield examine_protection(workspace, probe=_PROBE)
 
 
 def _folder_writable(store: LocalStore, *, now: datetime, entropy: Callable[[int], bytes]) -> Iterator[Examined]:

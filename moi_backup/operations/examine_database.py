@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 
 from moi_backup.errors import MoiError
+from moi_backup.model.child_environment import without_keys
 from moi_backup.operations.examined import Examined
 from moi_backup.operations.protect import ProtectedTable, protected_names, read_protected, unprotected_names
 from moi_backup.operations.workspace import Workspace
@@ -46,7 +48,8 @@ def _clock(conn: Connection, workspace: Workspace) -> Examined:
 def _pg_dump(major: int) -> Examined:
     try:
         program = find_program("pg_dump", server_major=major)
-        told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+        asked, env = [program, "--version"], without_keys(os.environ)
+        told = subprocess.run(asked, capture_output=True, text=True, env=env, timeout=10, check=True).stdout
     except MoiError as error:
         return Examined.of_error("pg_dump", error)
     except (OSError, subprocess.SubprocessError) as error:

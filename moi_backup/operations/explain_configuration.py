@@ -49,6 +49,8 @@ def _explain_places(settings: Settings) -> Iterator[ExplainedSetting]:
     configuration = settings.configuration
     yield ExplainedSetting("state", str(settings.state.path), settings.state.origin)
     yield ExplainedSetting("repository.address", settings.repository.address, settings.repository.origin)
+    copy = settings.copy
+    yield ExplainedSetting("repository.copy", copy.address if copy else "none", copy.origin if copy else "default")
     target = settings.restore_target
     yield ExplainedSetting("restore.url", target.shown, target.origin)
     yield _plain(configuration, "restore", "schema", configuration.restore.schema)

@@ -7,6 +7,8 @@ import msgspec
 from moi_backup.errors import Damaged
 from moi_backup.model.backup import BackupManifest, Coverage
 from moi_backup.model.day import DayRange
+from moi_backup.operations.open_for_reading import open_for_reading
+from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.prune import GRACE_HOURS, prunable_from
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository import documents
@@ -72,9 +74,10 @@ class TrashList(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: tuple[UnreadableBackup, ...]
 
 
-def list_backups(workspace: Workspace) -> BackupList:
+def list_backups(workspace: Workspace, *, progress: Progress | None = None) -> BackupList:
     """Every listed backup, the newest first; raises NoRepository, and DamagedObject for a damaged chain."""
-    repository, chain = workspace.history()
+    reading = open_for_reading(workspace, warn=(progress or Silent()).warn)
+    repository, chain = reading.repository, reading.chain
     found: list[ListedBackup] = []
     unreadable: list[UnreadableBackup] = []
     for backup, manifest in try_backups(repository, chain, reversed(published(chain))):

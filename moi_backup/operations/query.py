@@ -22,6 +22,7 @@ from moi_backup.lake.parquet import read_rows, with_uuids
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.table import Column, TableName
 from moi_backup.operations.locked_columns import LockedColumns
+from moi_backup.operations.open_for_reading import open_for_reading
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
@@ -62,8 +63,9 @@ def query(
     Raises UsageError for what DuckDB refuses, Damaged when a chunk of a table it names is not as written, WrongKey when
     it reads a column whose scope is neither open nor among `without_scopes`. The rows are valid inside the context.
     """
-    repository, chain = workspace.history()
-    manifest = resolve_backup(repository, chain, backup)
+    reading = open_for_reading(workspace, warn=(progress or Silent()).warn)
+    repository = reading.repository
+    manifest = resolve_backup(repository, reading.chain, backup)
     with ExitStack() as opened:
         connection = opened.enter_context(_sandbox())
         statement = _single_select(connection, sql)

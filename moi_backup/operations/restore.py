@@ -6,9 +6,11 @@ behind; a table in place is one transaction of its own. Rows are read back and p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+
+import msgspec
 
 from moi_backup.errors import Damaged, Locked, SourceError, StorageError, UsageError, WrongKey
 from moi_backup.model.backup import BackupManifest
@@ -16,6 +18,7 @@ from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult,
 from moi_backup.model.table import TableName
 from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.locked_columns import wrong_key
+from moi_backup.operations.open_for_reading import Reading, open_for_reading
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.restore_in_place import count_live, replace_rows
 from moi_backup.operations.restore_new import NewTable, create_tables
@@ -35,17 +38,30 @@ class _Prepared:
     """A plan with the open repository it was made from."""
 
     plan: RestorePlan
-    repository: Repository
+    reading: Reading
     backup: BackupManifest
     without: tuple[str, ...]
+
+    @property
+    def repository(self) -> Repository:
+        return self.reading.repository
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Those of the plan, and what came from the copy up to now."""
+        return (*self.reading.notes(), *self.plan.notes)
 
     def table(self, name: TableName) -> StoredTable:
         return open_table(self.repository, self.backup, name, without=self.without)
 
 
-def plan_restore(workspace: Workspace, url: str, request: RestoreRequest) -> RestorePlan:
+def plan_restore(
+    workspace: Workspace, url: str, request: RestoreRequest, *, progress: Progress | None = None
+) -> RestorePlan:
     """What `restore` would do now. Raises UsageError for what cannot be asked of this backup; writes nothing."""
-    return _prepare(workspace, url, request).plan
+    reading = open_for_reading(workspace, warn=(progress or Silent()).warn)
+    prepared = _prepare(reading, url, request)
+    return msgspec.structs.replace(prepared.plan, notes=prepared.notes)
 
 
 def restore(
@@ -53,13 +69,12 @@ def restore(
 ) -> RestoreResult:
     """Restore into the database at `url`. One table's failure does not stop the others.
 
-    The result says which succeeded.
+    The result says which succeeded, and in its notes what was read from the copy.
     """
     progress = progress or Silent()
-    repository = workspace.open()
-    lease = workspace.writing(repository, operation="restore", wait=request.wait, tell=progress.warn)
-    with lease if request.in_place else nullcontext():
-        prepared = _prepare(workspace, url, request)
+    reading = open_for_reading(workspace, warn=progress.warn)
+    with _alone(workspace, reading, request, progress):
+        prepared = _prepare(reading.again() if request.in_place else reading, url, request)
         outcomes = [_refused(table) for table in prepared.plan.tables if table.action == "refuse"]
         problems: list[str] = []
         new = _openable(prepared, "create", outcomes)
@@ -84,7 +99,7 @@ def restore(
         address=prepared.plan.address,
         reason=request.reason,
         tables=tuple(sorted(outcomes, key=lambda outcome: order.index(outcome.table))),
-        notes=prepared.plan.notes,
+        notes=prepared.notes,
         problems=tuple(problems),
     )
 
@@ -102,10 +117,33 @@ def _openable(prepared: _Prepared, action: str, outcomes: list[TableOutcome]) ->
     return found
 
 
-def _prepare(workspace: Workspace, url: str, request: RestoreRequest) -> _Prepared:
+@contextmanager
+def _alone(
+    workspace: Workspace, reading: Reading, request: RestoreRequest, progress: Progress
+) -> Generator[None, None, None]:
+    """Hold the writer's lease for a restore in place, there where the backups are read.
+
+    A copy that cannot be written has no lease to give: then no backup is taken either, for its repository is gone, and
+    the locks of the tables keep restores apart.
+    """
+    with ExitStack() as held:
+        try:
+            if request.in_place:
+                lease = workspace.writing(
+                    reading.repository, operation="restore", wait=request.wait, tell=progress.warn
+                )
+                held.enter_context(lease)
+        except StorageError as error:
+            if not reading.instead:
+                raise
+            progress.warn(f"The restore goes on without a lease. {error.what}")
+        yield
+
+
+def _prepare(reading: Reading, url: str, request: RestoreRequest) -> _Prepared:
     _check_request(request)
-    repository, chain = workspace.history()
-    backup = resolve_backup(repository, chain, request.backup)
+    repository = reading.repository
+    backup = resolve_backup(repository, reading.chain, request.backup)
     names = _tables(backup, request)
     _check_days(backup, request)
     with connect(url) as conn:
@@ -127,7 +165,7 @@ def _prepare(workspace: Workspace, url: str, request: RestoreRequest) -> _Prepar
         tables=tables,
         notes=(*_notes(backup, request), *(_left_out(repository, backup, request) if request.without_scopes else ())),
     )
-    return _Prepared(plan, repository, backup, request.without_scopes)
+    return _Prepared(plan, reading, backup, request.without_scopes)
 
 
 def _check_request(request: RestoreRequest) -> None:

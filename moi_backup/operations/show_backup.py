@@ -10,6 +10,8 @@ from moi_backup.model.backup import BackupManifest, SchemaDump, Source, TableEnt
 from moi_backup.model.day import order_of
 from moi_backup.model.table import Column, DayColumn
 from moi_backup.operations.list_backups import CoverageDocument, coverage_document
+from moi_backup.operations.open_for_reading import open_for_reading
+from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository.backups import resolve_backup
@@ -71,11 +73,11 @@ class BackupDescription(msgspec.Struct, frozen=True, kw_only=True):
     format: int
 
 
-def show_backup(workspace: Workspace, backup: str) -> BackupDescription:
+def show_backup(workspace: Workspace, backup: str, *, progress: Progress | None = None) -> BackupDescription:
     """Describe the backup a person named; raises UsageError when there is none of that name."""
-    repository, chain = workspace.history()
-    manifest = resolve_backup(repository, chain, backup)
-    return _describe(manifest, tuple(_table(repository, manifest, entry) for entry in manifest.tables))
+    reading = open_for_reading(workspace, warn=(progress or Silent()).warn)
+    manifest = resolve_backup(reading.repository, reading.chain, backup)
+    return _describe(manifest, tuple(_table(reading.repository, manifest, entry) for entry in manifest.tables))
 
 
 def _describe(manifest: BackupManifest, tables: tuple[DescribedTable, ...]) -> BackupDescription:

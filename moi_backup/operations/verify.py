@@ -76,8 +76,27 @@ class TableVerdict(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, int | str]
 
 
+class CopyVerification(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found in the copy. `behind` are the repository's listed backups it does not have yet."""
+
+    repository: str
+    backups: tuple[str, ...]
+    behind: tuple[str, ...]
+    rows: int
+    faults: tuple[Fault, ...]
+    data: DataRead | None
+    marked: int
+    unmarked: int
+    notes: tuple[str, ...]
+    seconds: float
+
+
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found. `judged` is the backup the verdicts speak of; `notes` tells what could not be done, and why."""
+    """What was found. `judged` is the backup the verdicts speak of; `notes` tells what could not be done, and why.
+
+    `behind` is for a copy verified alone: the repository's listed backups it does not have yet; null where that is not
+    known. `copy` is what was found in the copy beside the repository.
+    """
 
     repository: str
     backups: tuple[str, ...]
@@ -92,11 +111,13 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     unmarked: int
     notes: tuple[str, ...]
     seconds: float
+    behind: tuple[str, ...] | None = None
+    copy: CopyVerification | None = None
 
     @property
     def exit_code(self) -> int:
-        """20 when anything is damaged; verdicts and debris are told and are no damage."""
-        return Damaged.exit_code if self.faults else 0
+        """20 when anything is damaged; verdicts, debris and a copy that lags behind are told and are no damage."""
+        return Damaged.exit_code if self.faults or (self.copy and self.copy.faults) else 0
 
 
 def parse_subset(text: str) -> Subset:
@@ -118,13 +139,15 @@ def verify(
     read_data: bool = False,
     subset: Subset | None = None,
     progress: Progress | None = None,
+    repository: Repository | None = None,
 ) -> Verification:
     """Verify one backup (None: all listed, and the chain). `subset` limits the data that is read and implies reading.
 
+    `repository` is another one than the configured.
+
     Damage is in the result, never raised, unless the repository itself cannot be identified (NoRepository, Damaged).
     """
-    repository = workspace.open()
-    run = _Run(workspace, repository, progress or Silent())
+    run = _Run(workspace, repository or workspace.open(), progress or Silent())
     return run.verify(backup, read_data=read_data or subset is not None, subset=subset)
 
 

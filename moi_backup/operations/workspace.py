@@ -9,15 +9,16 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from moi_backup.errors import SourceError
+from moi_backup.errors import ConfigurationError, SourceError
 from moi_backup.model.configuration import Configuration
 from moi_backup.repository.chain import Chain, read_chain
 from moi_backup.repository.clock import Clock, SystemClock
 from moi_backup.repository.identity import own_identity
 from moi_backup.repository.leases import Lease, acquire
 from moi_backup.repository.repository import Repository, open_repository
-from moi_backup.settings import EMBEDDED_DATABASE, DatabaseSetting, Settings
+from moi_backup.settings import EMBEDDED_DATABASE, DatabaseSetting, RepositorySetting, Settings
 from moi_backup.storage.opening import open_store
+from moi_backup.storage.s3_access import S3Access
 from moi_backup.storage.store import Store
 
 WRITER = "writer"
@@ -49,13 +50,37 @@ class Workspace:
 
     def store(self) -> Store:
         """The place of the repository; temporary files for a bucket go below the state folder."""
-        settings = self.settings
-        return open_store(settings.repository.address, scratch=settings.state.path / "scratch", access=settings.buckets)
+        return self._store_at(self.settings.repository, self.settings.buckets)
 
     def open(self) -> Repository:
         """The repository; raises NoRepository."""
-        settings = self.settings
-        return open_repository(self.store(), heads=settings.state.path / "heads", keys=settings.keys)
+        return self.open_at(self.store())
+
+    def open_at(self, store: Store, *, is_copy: bool = False) -> Repository:
+        """The repository in a store of one's own making; raises NoRepository.
+
+        What is remembered of a copy's chain is kept apart, and heads from before places had their own are not its.
+        """
+        heads = self.settings.state.path / "heads"
+        heads = heads / "copies" if is_copy else heads
+        return open_repository(store, heads=heads, keys=self.settings.keys)
+
+    def copy_store(self, place: RepositorySetting | None = None) -> Store:
+        """The place of the copy: the one given, else the configured one; raises ConfigurationError without any."""
+        chosen = place or self.settings.copy
+        if chosen is None:
+            raise ConfigurationError(
+                "No copy of the repository is configured.",
+                remedy="Name its place, or set MOI_REPOSITORY_COPY (or copy in the section [repository] of moi.toml).",
+            )
+        return self._store_at(chosen, self.settings.copy_buckets)
+
+    def open_copy(self, place: RepositorySetting | None = None) -> Repository:
+        """The repository at the place of the copy; raises NoRepository."""
+        return self.open_at(self.copy_store(place), is_copy=True)
+
+    def _store_at(self, place: RepositorySetting, access: S3Access) -> Store:
+        return open_store(place.address, scratch=self.settings.state.path / "scratch", access=access)
 
     def history(self) -> tuple[Repository, Chain]:
         """The repository and its checked chain."""
@@ -70,13 +95,14 @@ class Workspace:
 
         `tell` hears when the work is done and only the release fails, which otherwise is an error.
         """
-        lease = acquire(
-            repository.store, WRITER, operation=operation, wait=wait, clock=self.clock, identity=own_identity()
-        )
-        with lease:
+        with self.writing_at(repository.store, operation=operation, wait=wait) as lease:
             yield lease
             if tell is not None:
                 lease.end(tell)
+
+    def writing_at(self, store: Store, *, operation: str, wait: float) -> Lease:
+        """The writer's lease of a repository that perhaps cannot be opened; a context manager. Raises Locked."""
+        return acquire(store, WRITER, operation=operation, wait=wait, clock=self.clock, identity=own_identity())
 
     def _embedded_url(self) -> str:
         from moi_backup.postgres import embedded

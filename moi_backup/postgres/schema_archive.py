@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from moi_backup.errors import SourceError
-from moi_backup.postgres.programs import find_program, program_environment
+from moi_backup.model.child_environment import without_keys
+from moi_backup.postgres.programs import find_program
 
 _LIMIT_SECONDS: Final = 600.0
 # What a scan of SQL steps over as a whole: strings, quoted names, dollar quotes, comments.
@@ -61,7 +62,7 @@ def read_archive(archive: Path, *, server_major: int) -> tuple[Entry, ...]:
         [program, "--verbose", "--no-owner", "--no-tablespaces", "--schema-only", "--file=-", archive],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        env=program_environment(os.environ),
+        env=without_keys(os.environ),
         timeout=_LIMIT_SECONDS,
         check=False,
     )

@@ -13,10 +13,11 @@ from typing import Final
 import blake3
 
 from moi_backup.errors import SourceError
+from moi_backup.model.child_environment import without_keys
 from moi_backup.postgres.catalog import CatalogTable
 from moi_backup.postgres.connection_url import scrub, without_password
 from moi_backup.postgres.identifiers import quote_identifier
-from moi_backup.postgres.programs import find_program, program_environment
+from moi_backup.postgres.programs import find_program
 from moi_backup.postgres.schema_archive import definition_text, read_archive
 from moi_backup.postgres.session import Connection, run
 
@@ -52,7 +53,7 @@ def dump_schema(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        env={**program_environment(os.environ), **secret, "LC_ALL": "C"},
+        env={**without_keys(os.environ), **secret, "LC_ALL": "C"},
         timeout=_LIMIT_SECONDS,
         check=False,
     )
@@ -127,6 +128,7 @@ WHERE s.nspname <> 'information_schema' AND s.nspname !~ '^pg_' ORDER BY 1
 
 
 def _version(program: Path) -> str:
-    answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10.0, check=True).stdout
+    asked, env = [program, "--version"], without_keys(os.environ)
+    answer = subprocess.run(asked, capture_output=True, text=True, env=env, timeout=10.0, check=True).stdout
     found = re.search(r"\(PostgreSQL\) (\S+)", answer)
     return found.group(1) if found else answer.strip()

@@ -17,7 +17,7 @@ from moi_backup.model.backup import ChainAction, ChainEntry
 from moi_backup.repository import documents, layout
 from moi_backup.repository.contradictions import replaced
 from moi_backup.repository.damage import DamagedObject
-from moi_backup.repository.heads import NOTHING_BEFORE, Head, keep_head, seen_head
+from moi_backup.repository.heads import NOTHING_BEFORE, Head, head_file, keep_head, seen_head
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository
 from moi_backup.storage.at_once import in_order
@@ -165,7 +165,7 @@ def manifest_hashes(chain: Chain) -> dict[str, str]:
     return chain.manifests
 
 
-def _stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
+def stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
     """Bytes of every entry from 1; None for a gap.
 
     The listing tells only how far to look: a folder that is read while entries are added may show a later one
@@ -217,7 +217,7 @@ class _Read:
 
 def _read_entries(repository: Repository) -> _Read:
     read = _Read({0: _identity_hash(repository.store)})
-    for seq, data in _stored_entries(repository.store):
+    for seq, data in stored_entries(repository.store):
         read.last = seq
         if data is None:
             read.damage.append(DamagedObject(layout.chain_name(seq), "missing", "is missing from the chain"))
@@ -278,7 +278,7 @@ def _seq(entry: ChainEntry) -> int:
 
 
 def _head_file(repository: Repository) -> Path:
-    return repository.heads / f"{repository.id}.json"
+    return head_file(repository.heads, repository=repository.id, address=repository.store.address)
 
 
 def _cut_off(seen: Head, *, last: int, seen_in: str) -> tuple[DamagedObject, ...]:

@@ -1,4 +1,7 @@
-"""The last head of the chain that was seen, kept outside the repository in `heads/<id>.json` of the state folder."""
+"""The last head of the chain that was seen at a place, kept outside the repository in the folder `heads` of the state.
+
+Each place has its own, `heads/<id>.<place>.json`: a copy of a repository lags behind it and is not cut off for that.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+from blake3 import blake3
 
 from moi_backup.errors import StorageError
 from moi_backup.repository import documents
 from moi_backup.repository.damage import DamagedObject
 
 NOTHING_BEFORE = "0" * 64
+_PLACE_DIGITS = 16
 
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,12 +28,26 @@ class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int = documents.FORMAT
 
 
+def head_file(heads: Path, *, repository: str, address: str) -> Path:
+    """Where the head of the repository with this id at this address is remembered."""
+    place = blake3(address.encode()).hexdigest()[:_PLACE_DIGITS]
+    return heads / f"{repository}.{place}.json"
+
+
 def seen_head(file: Path) -> Head:
-    """The head seen last, number 0 when none was. Raises StorageError or DamagedObject when it cannot be read."""
+    """The head seen last, number 0 when none was. Raises StorageError or DamagedObject when it cannot be read.
+
+    Without one of its own a place has that of `<id>.json`, where heads were kept before each place had its own.
+    """
+    former = file.with_name(f"{file.name.partition('.')[0]}.json")
+    return _read(file) or _read(former) or Head(0, NOTHING_BEFORE)
+
+
+def _read(file: Path) -> Head | None:
     try:
         return documents.decode_document(file.read_bytes(), Head, name=str(file))
     except FileNotFoundError:
-        return Head(0, NOTHING_BEFORE)
+        return None
     except OSError as error:
         raise StorageError(
             f"Could not read {file}: {error.strerror}.",

@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from moi_backup.model.child_environment import without_keys
+
 _PROC = Path("/proc")
 _BOOT_ID = _PROC / "sys/kernel/random/boot_id"
 _PID_NAMESPACE = _PROC / "self/ns/pid"
@@ -69,7 +71,14 @@ def started(pid: int) -> str | None:
 
 def _answer(*command: str) -> str:
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False)
+        answer = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env=without_keys(os.environ),
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return answer.stdout.strip()

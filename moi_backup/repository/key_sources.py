@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from moi_backup.errors import WrongKey
+from moi_backup.model.child_environment import KEY_VARIABLES, without_keys
 from moi_backup.repository.key_text import ExportedScopes, MasterKey, parse_key
 
-VARIABLE_PREFIX = "MOI_KEY_"
 FILE, COMMAND = "file:", "command:"
 COMMAND_SECONDS = 60.0
 
@@ -31,7 +31,7 @@ class KeySource:
     @property
     def variable(self) -> str:
         """The environment variable."""
-        return f"{VARIABLE_PREFIX}{self.number}"
+        return f"{KEY_VARIABLES}{self.number}"
 
     @property
     def shown(self) -> str:
@@ -40,16 +40,28 @@ class KeySource:
             return self.secret_value
         return "a command" if self.secret_value.startswith(COMMAND) else "the environment"
 
+    def file_mode(self) -> int | None:
+        """The mode bits of the key's file; None when it comes from elsewhere, or the file is not there."""
+        if not self.secret_value.startswith(FILE):
+            return None
+        try:
+            return self._path().stat().st_mode
+        except OSError:
+            return None
+
     def read(self) -> MasterKey | ExportedScopes:
         """The key; raises WrongKey when it cannot be had or is none."""
         return parse_key(self._text(), number=self.number, origin=f"{self.variable} ({self.shown})")
 
     def _text(self) -> str:
         if self.secret_value.startswith(FILE):
-            return self._of_file(self.folder / self.secret_value.removeprefix(FILE))
+            return self._of_file(self._path())
         if self.secret_value.startswith(COMMAND):
             return self._of_command(self.secret_value.removeprefix(COMMAND))
         return self.secret_value
+
+    def _path(self) -> Path:
+        return self.folder / self.secret_value.removeprefix(FILE)
 
     def _of_file(self, path: Path) -> str:
         try:
@@ -103,11 +115,6 @@ def read_keys(sources: Sequence[KeySource]) -> GivenKeys:
         masters=tuple(key for key in keys if isinstance(key, MasterKey)),
         exported=tuple(key for key in keys if isinstance(key, ExportedScopes)),
     )
-
-
-def without_keys(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment for other programs: what they do not need, they cannot show."""
-    return {name: value for name, value in environ.items() if not name.startswith(VARIABLE_PREFIX)}
 
 
 def _reason(error: Exception) -> str:

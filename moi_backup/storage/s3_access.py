@@ -9,8 +9,14 @@ from urllib.parse import SplitResult, urlsplit
 from moi_backup.errors import StorageError
 
 DEFAULT_REGION = "us-east-1"
+COPY_PREFIX = "MOI_COPY_"
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_PLACE = (*_ENDPOINTS, *_REGIONS, "AWS_ALLOW_HTTP")
+COPY_VARIABLES = tuple(
+    f"{COPY_PREFIX}{name}" for name in (*_CREDENTIALS, "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ALLOW_HTTP")
+)
 _TRUE = ("1", "true", "yes", "on")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -37,6 +43,16 @@ def read_access(environ: Mapping[str, str]) -> S3Access:
         session_token=environ.get("AWS_SESSION_TOKEN") or None,
         allow_http=environ.get("AWS_ALLOW_HTTP", "").lower() in _TRUE,
     )
+
+
+def read_copy_access(environ: Mapping[str, str]) -> S3Access:
+    """How the copy's bucket is reached: as `MOI_COPY_AWS_...` says, else as the AWS variables do.
+
+    Credentials are taken from one of the two as a whole, an endpoint brings no region of the other's along.
+    """
+    own = {name.removeprefix(COPY_PREFIX): value for name, value in environ.items() if name in COPY_VARIABLES}
+    replaced = {name for group in (_CREDENTIALS, _PLACE) if own.keys() & set(group) for name in group}
+    return read_access({name: value for name, value in environ.items() if name not in replaced} | own)
 
 
 def check_access(access: S3Access) -> None:

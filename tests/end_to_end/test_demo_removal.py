@@ -61,7 +61,7 @@ def test_a_clean_up_removes_the_demos_backups_and_keeps_those_of_any_other_datab
     another.claim()
     platform.clean(another, yes=True)
     assert (elsewhere / "repository" / "repository.json").exists()
-    assert (elsewhere / "heads" / f"{identity}.json").exists()
+    assert list((elsewhere / "heads").glob(f"{identity}.*.json"))
     assert not (elsewhere / MARKER).exists()
 
 

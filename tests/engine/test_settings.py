@@ -128,12 +128,16 @@ class TestRefusals:
         assert f"Did you mean {nearest}?" in message
         assert SECRET not in message
 
-    @pytest.mark.parametrize("name", ["MOI_KEY_1", "MOI_KEY_12", "MOI_KEY", "MOI_KEY_PII"])
+    @pytest.mark.parametrize("name", ["MOI_KEY", "MOI_KEY_PII", "MOI_KEY_0", "MOI_KEY_01", "MOI_KEY_10000"])
     def test_a_key_is_never_silently_ignored(self, tmp_path: Path, name: str):
-        """With a key configured no plain backup may be written; the key itself is not shown."""
+        """A variable that looks like a key and is none is an error; what it holds is not shown."""
         message = refusal(tmp_path, **{name: SECRET})
-        assert "encryption is not in this release; refusing to write plain backups while a key is configured" in message
+        assert "Did you mean MOI_KEY_1?" in message
         assert SECRET not in message
+
+    def test_an_empty_key_is_an_error(self, tmp_path: Path):
+        """Nobody believes that there is encryption while a variable is empty."""
+        assert "MOI_KEY_1 is set but empty" in refusal(tmp_path, MOI_KEY_1=" ")
 
     @pytest.mark.parametrize("name", LATER_VARIABLES)
     def test_a_variable_of_a_later_release_is_refused_by_name(self, tmp_path: Path, name: str):
@@ -260,6 +264,51 @@ class TestDatabases:
             assert SECRET not in text
         assert settings.source.shown == "postgresql://moi:***@db.example:5432/shop"
         assert settings.restore_target.shown == "env:SCRATCH (postgres://h/d?password=***&sslmode=require)"
+
+
+def test_a_copy_is_named_like_the_repository(tmp_path: Path):
+    """By the environment, relative to the current folder, before the file, relative to its own; else there is none."""
+    assert read(tmp_path).copy is None
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "moi.toml").write_text('[repository]\ncopy = "second"\n')
+    copy = read(tmp_path, MOI_CONFIG="etc/moi.toml").copy
+    assert copy is not None
+    assert (copy.address, copy.origin) == (str(tmp_path / "etc" / "second"), "etc/moi.toml")
+    copy = read(tmp_path, MOI_CONFIG="etc/moi.toml", MOI_REPOSITORY_COPY="third").copy
+    assert copy is not None
+    assert (copy.address, copy.origin) == (str(tmp_path / "third"), "environment MOI_REPOSITORY_COPY")
+    assert "ftp:" in refusal(tmp_path, MOI_REPOSITORY_COPY="ftp://host/x")
+
+
+def test_the_bucket_of_the_copy_is_reached_in_its_own_way(tmp_path: Path):
+    """Credentials of one account never travel to the other's endpoint half replaced; without its own: the same."""
+    aws = {
+        "AWS_ACCESS_KEY_ID": "K1", "AWS_SECRET_ACCESS_KEY": "S1", "AWS_SESSION_TOKEN": "T1",
+        "AWS_ENDPOINT_URL_S3": "https://one", "AWS_REGION": "r1",
+    }  # fmt: skip
+    assert read(tmp_path, **aws).copy_buckets == read(tmp_path, **aws).buckets
+    own = {"MOI_COPY_AWS_ACCESS_KEY_ID": "K2", "MOI_COPY_AWS_SECRET_ACCESS_KEY": "S2"}
+    settings = read(tmp_path, **aws, **own)
+    assert settings.buckets.key_id == "K1"
+    access = settings.copy_buckets
+    assert (access.key_id, access.secret_key, access.session_token) == ("K2", "S2", None)
+    assert (access.endpoint, access.region) == ("https://one", "r1")
+    access = read(tmp_path, **aws, **own, MOI_COPY_AWS_ENDPOINT_URL="https://two").copy_buckets
+    assert (access.endpoint, access.region) == ("https://two", "us-east-1")
+    assert "S2" not in repr(settings)
+
+
+class TestKeys:
+    def test_keys_are_kept_by_number_and_not_shown(self, tmp_path: Path):
+        """The tenth comes after the second; neither text nor command is in any repr."""
+        settings = read(tmp_path, MOI_KEY_10=f"command:vault {SECRET}", MOI_KEY_2=f" {SECRET}\n", MOI_KEY_1="file:k")
+        assert [key.variable for key in settings.keys] == ["MOI_KEY_1", "MOI_KEY_2", "MOI_KEY_10"]
+        assert [key.shown for key in settings.keys] == ["file:k", "the environment", "a command"]
+        assert SECRET not in repr(settings)
+
+    def test_no_key_is_read_with_the_settings(self, tmp_path: Path):
+        """A key's file that is missing fails what needs the key, and nothing else."""
+        assert len(read(tmp_path, MOI_KEY_1="file:/nowhere").keys) == 1
 
 
 def test_every_variable_is_documented_and_no_other_is():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ timezone = "Asia/Kolkata"
 [tables."public.google_import_data"]
 [tables."public.shopify_import_data"]
 """
+NO_KEYS: Mapping[str, str] = {}
 META = dg.AssetKey("meta_import_data_snapshot")
 
 
@@ -100,18 +102,25 @@ def settings_of(url: str, folder: Path, *, configuration: str = CONFIGURATION) -
 
 
 def make_platform(
-    url: str, folder: Path, instance: dg.DagsterInstance, *, configuration: str = CONFIGURATION
+    url: str,
+    folder: Path,
+    instance: dg.DagsterInstance,
+    *,
+    configuration: str = CONFIGURATION,
+    keys: Mapping[str, str] = NO_KEYS,
 ) -> Platform:
-    """A platform with an empty repository over an existing database."""
-    platform = open_platform(url, folder, instance, configuration=configuration)
-    clock = platform.workspace.clock
-    repository.create(platform.workspace.store(), now=clock.now(), entropy=os.urandom)
+    """A platform with an empty repository over an existing database; with keys it is encrypted."""
+    platform = open_platform(url, folder, instance, configuration=configuration, keys=keys)
+    clock, given = platform.workspace.clock, platform.workspace.settings.keys
+    repository.create(platform.workspace.store(), now=clock.now(), entropy=os.urandom, keys=given)
     return platform
 
 
-def open_platform(url: str, folder: Path, instance: dg.DagsterInstance, *, configuration: str) -> Platform:
-    """A platform over an existing database and repository, under a new configuration."""
-    environ = settings_of(url, folder, configuration=configuration)
+def open_platform(
+    url: str, folder: Path, instance: dg.DagsterInstance, *, configuration: str, keys: Mapping[str, str] = NO_KEYS
+) -> Platform:
+    """A platform over an existing database and repository, under a new configuration or with other keys."""
+    environ = {**settings_of(url, folder, configuration=configuration), **keys}
     workspace = Workspace(read_settings(environ, cwd=folder, effective_uid=os.geteuid()))
     definitions = build_definitions({"workspace": workspace}, configuration=workspace.configuration)
     return Platform(url, folder, workspace, definitions, instance)

@@ -10,7 +10,7 @@ def test_the_benchmarks_run_and_compare_with_their_peers(tmp_path: Path) -> None
     """On a small table every cheap measure gives figures of both sides; how fast they are is no test."""
     results = tmp_path / "results.json"
     command = ["-m", "bench", "--rows", "2000", "--repeat", "1", "--json", str(results)]
-    command += ["--only", "size", "--only", "incremental", "--only", "restore", "--only", "memory"]
+    command += ["--only", "size", "--only", "incremental", "--only", "restore", "--only", "memory", "--only", "verify"]
     subprocess.run([sys.executable, *command], cwd=CHECKOUT, check=True, capture_output=True, timeout=120)
     measured = {result["what"]: result for result in json.loads(results.read_text())["results"]}
     assert all(value > 0 for result in measured.values() for value in result["ours"])

@@ -6,12 +6,20 @@ from typing import Any
 
 from moi_backup.cli.backup_document import BackupDocument
 from moi_backup.cli.restore_document import PlanDocument, RestoreDocument
+from moi_backup.cli.secret_file import KeyDocument
 from moi_backup.operations.check_configuration import CheckedConfiguration
+from moi_backup.operations.check_keys import CheckedKeys
+from moi_backup.operations.copy_repository import CopyResult, PlannedCopy
+from moi_backup.operations.destroy_scope import DestroyedScope
 from moi_backup.operations.doctor import Examination
 from moi_backup.operations.expire_backups import Expiry
 from moi_backup.operations.initialise import Initialised
 from moi_backup.operations.list_backups import BackupList, TrashList
+from moi_backup.operations.list_keys import KeyList
 from moi_backup.operations.prune import PrunePlan, PruneResult
+from moi_backup.operations.rekey import Rekeyed
+from moi_backup.operations.repair import PlannedRepair, RepairResult
+from moi_backup.operations.rotate_keys import RotatedKeys
 from moi_backup.operations.show_backup import BackupDescription
 from moi_backup.operations.status import Status
 from moi_backup.operations.sweep import SweepResult
@@ -27,6 +35,10 @@ DOCUMENTS: dict[str, Any] = {
     "backups --trash": TrashList,
     "show": BackupDescription,
     "verify": Verification,
+    "copy --dry-run": PlannedCopy,
+    "copy": CopyResult,
+    "repair --dry-run": PlannedRepair,
+    "repair": RepairResult,
     "restore --dry-run": PlanDocument,
     "restore": RestoreDocument,
     "expire": Expiry,
@@ -34,4 +46,11 @@ DOCUMENTS: dict[str, Any] = {
     "prune --dry-run": PrunePlan,
     "prune": PruneResult,
     "sweep": SweepResult,
+    "key generate": KeyDocument,
+    "key list": KeyList,
+    "key check": CheckedKeys,
+    "key rotate": RotatedKeys,
+    "key rekey": Rekeyed,
+    "key export": KeyDocument,
+    "key destroy": DestroyedScope,
 }

@@ -31,9 +31,10 @@ def commands() -> dict[str, click.Command]:
 
 def test_the_commands_are_those_of_the_contract():
     """Outside scripts rely on these names."""
-    contract = ("init", "status", "doctor", "backup", "backups", "show", "verify", "restore", "query")
+    contract = ("init", "status", "doctor", "backup", "backups", "show", "verify", "restore", "query", "copy", "repair")
     contract += ("expire", "undelete", "prune", "sweep")
-    assert set(commands()) == {*contract, "config check"}
+    keys = ("generate", "list", "check", "rotate", "rekey", "export", "destroy")
+    assert set(commands()) == {*contract, "config check", *(f"key {name}" for name in keys)}
 
 
 @pytest.mark.parametrize("name", commands())

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from moi_backup.errors import WrongKey
+from moi_backup.model.child_environment import without_keys
 from moi_backup.model.key_ring import ScopeKey
-from moi_backup.repository.key_sources import KeySource, read_keys, without_keys
+from moi_backup.repository.key_sources import KeySource, read_keys
 from moi_backup.repository.key_text import MasterKey, export_scopes, generate_master, parse_key
 
 SCOPE_KEY = ScopeKey("pii", 3, os.urandom(32), os.urandom(32))

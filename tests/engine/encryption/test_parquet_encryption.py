@@ -42,11 +42,11 @@ class Recording(ScopeKeys):
 
     def __init__(self, held: KeyRing, unwrapped: list[tuple[str, int]]) -> None:
         super().__init__(held)
-        self._unwrapped = unwrapped
+        self._record = unwrapped
 
     def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:
         key = super().unwrap_key(wrapped_key, master_key_identifier)
-        self._unwrapped.append((master_key_identifier, len(key)))
+        self._record.append((master_key_identifier, len(key)))
         return key
 
 

@@ -139,6 +139,13 @@ def _run(deployment: Deployment, operation: str, target: str) -> None:
     if operation == "backup":
         take_backup(deployment.workspace, BackupRequest(), progress=_Saying())
         return
+    if operation == "copy":
+        from moi_backup.operations.copy_repository import copy_repository
+        from moi_backup.settings import place_named
+
+        to = place_named("copy", cwd=deployment.folder, setting="--to")
+        copy_repository(deployment.workspace, to=to, progress=_Saying())
+        return
     place: dict[str, Any] = (
         {} if operation == "restore_new" else {"in_place": True, "on_conflict": "replace", "reason": "a test"}
     )
@@ -154,7 +161,8 @@ def main() -> None:
 
     order = json.loads(sys.argv[1])
     deployment = Deployment(order["url"], Path(order["folder"]))
-    counter = _Counter(str(deployment.folder / "repository"), kill_at=order["kill_at"])
+    written = "copy" if order["operation"] == "copy" else "repository"
+    counter = _Counter(str(deployment.folder / written), kill_at=order["kill_at"])
     say("ready")
     sys.stdin.readline()
     sys.addaudithook(counter)

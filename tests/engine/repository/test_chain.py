@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,10 @@ from moi_backup.repository import layout
 from moi_backup.repository.chain import append, manifest_hashes, published, read_chain, scan_chain, states
 from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.documents import RepositoryDocument, digest_of, encode_document
-from moi_backup.repository.heads import NOTHING_BEFORE, Head, keep_head, seen_head
+from moi_backup.repository.heads import NOTHING_BEFORE, Head, head_file, keep_head, seen_head
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository, open_repository
+from moi_backup.storage.local import LocalStore
 from tests.engine.repository.samples import AT, backup_id
 
 CHECKOUT = Path(moi_backup.__file__).parents[1]
@@ -266,13 +268,37 @@ def test_a_lost_lease_appends_nothing(repository: Repository, add, store):
 
 
 def test_the_head_is_kept_outside_the_repository(repository: Repository, add):
-    """Number and hash of the last entry, in a file named by the repository's id, with nothing left beside it."""
+    """Number and hash of the last entry, in a file named by the repository's id and place, with nothing beside it."""
     add(1)
     add(2)
-    file = repository.heads / f"{repository.id}.json"
+    file = head_file(repository.heads, repository=repository.id, address=repository.store.address)
     kept = json.loads(file.read_bytes())
     assert kept == {"format": 1, "hash": digest_of(repository.store.get(layout.chain_name(2))), "seq": 2}
     assert [path.name for path in repository.heads.iterdir()] == [file.name]
+
+
+def test_each_place_has_a_head_of_its_own(repository: Repository, add, tmp_path: Path):
+    """A copy that lags behind is not cut off; the same place cut off is."""
+    add(1)
+    copy = tmp_path / "copy"
+    shutil.copytree(repository.store.address, copy)
+    add(2)
+    assert read_chain(open_repository(LocalStore(copy), heads=repository.heads)).head.seq == 1
+    repository.store.delete(layout.chain_name(2))
+    with pytest.raises(DamagedObject, match="cut off"):
+        read_chain(repository)
+
+
+def test_a_head_kept_before_places_had_their_own_is_honoured(repository: Repository, add):
+    """What an earlier version remembered still tells a cut chain."""
+    add(1)
+    add(2)
+    file = head_file(repository.heads, repository=repository.id, address=repository.store.address)
+    file.rename(repository.heads / f"{repository.id}.json")
+    assert read_chain(repository).head.seq == 2
+    repository.store.delete(layout.chain_name(2))
+    with pytest.raises(DamagedObject, match="cut off"):
+        read_chain(repository)
 
 
 def test_the_head_never_goes_back(tmp_path: Path):
@@ -286,7 +312,7 @@ def test_the_head_never_goes_back(tmp_path: Path):
 def test_a_rotten_head_file_is_named(repository: Repository, add):
     """It is not taken for "never seen"; the error says which file to remove."""
     add(1)
-    file = repository.heads / f"{repository.id}.json"
+    file = head_file(repository.heads, repository=repository.id, address=repository.store.address)
     file.write_bytes(b"")
     with pytest.raises(DamagedObject, match=file.name) as caught:
         read_chain(repository)

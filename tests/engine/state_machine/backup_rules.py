@@ -5,24 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
 from moi_backup.model.day import DayRange
 from moi_backup.model.table import TableName
 from moi_backup.operations.take_backup import BackupRequest, take_backup
 from moi_backup.operations.verify import verify
+from moi_backup.repository import layout
 from tests.engine.state_machine.changes import DAYS, ROWS, SCHEMA, Change, changes
 from tests.engine.state_machine.dying import Death, Died, DyingListener, DyingWorkspace
 from tests.engine.state_machine.machine import Machine
 from tests.engine.state_machine.world import State
 
-DEATHS = st.builds(Death, st.sampled_from(("before a write", "after a write", "progress")), st.integers(1, 30))
-CHANGES = st.lists(changes((*ROWS, *SCHEMA)), max_size=4)
+WRITTEN = ("", layout.CHUNKS, layout.TABLES, layout.BACKUPS, layout.CHAIN)
+DEATHS = st.one_of(
+    st.builds(Death, st.just("progress"), st.sampled_from(range(1, 9))),
+    st.builds(
+        Death,
+        st.sampled_from(("before a write", "after a write")),
+        st.sampled_from((1, 2, 3, 5, 8, 13)),
+        st.sampled_from(WRITTEN),
+    ),
+)
+CHANGES = st.lists(changes(ROWS), min_size=1, max_size=3) | st.lists(changes((*ROWS, *SCHEMA)), min_size=1, max_size=4)
 RANGES = st.tuples(st.sampled_from(DAYS), st.sampled_from(DAYS)).map(lambda pair: DayRange(*sorted(pair)))
 
 
 class BackupRules(Machine):
     """A backup that is published is recorded; one that is not leaves nothing."""
+
+    unverified = True
 
     @rule(made=CHANGES, full=st.sampled_from((True, False, None)))
     def back_up(self, made: list[Change], full: bool | None) -> None:  # noqa: FBT001 - given by name
@@ -56,6 +68,7 @@ class BackupRules(Machine):
         self.record_new(state)
         assert self.world.deployment.faults() == []
 
+    @precondition(lambda self: self.unverified)
     @rule()
     def verify(self) -> None:
         """Every object is read, and nothing is damaged."""
@@ -63,9 +76,11 @@ class BackupRules(Machine):
         assert (found.exit_code, found.faults, found.notes) == (0, (), ())
         assert list(found.backups) == [recorded.id for recorded in self.world.recorded]
         self.world.seen["verified"] += 1
+        self.unverified = False
 
     def change(self, made: list[Change]) -> None:
         """Let the application work."""
+        self.unverified = True
         for change in made:
             self.world.change(change)
 

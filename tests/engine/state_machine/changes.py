@@ -53,6 +53,11 @@ class Table:
         """Its key, if it has one."""
         return "id" if any(name == "id" for name, _ in self.columns) else None
 
+    def some_day(self, number: int) -> str:
+        """A predicate for the rows of one of its first four days, NULL being the first."""
+        days = f"SELECT {self.day} FROM {self.name} GROUP BY 1 ORDER BY 1 NULLS FIRST"
+        return f"{self.day} IS NOT DISTINCT FROM ({days} OFFSET {number % 4} LIMIT 1)"
+
     def value(self, name: str, kind: str, number: int) -> str:
         """A value of the type, chosen by a number; keys are new each time."""
         if name == "id":
@@ -105,23 +110,23 @@ def _duplicate(table: Table, number: int, count: int, fresh: int, tables: int) -
 def _update(table: Table, number: int, count: int, fresh: int, tables: int) -> Iterator[str]:
     texts = [name for name in table.of_type("text") if name != '"id"']
     if texts:
-        where = f"WHERE {table.day} = {literal(DAYS[number % len(DAYS)])}" if table.day and count > 1 else ""
+        where = f"WHERE {table.some_day(number)}" if table.day and count > 1 else ""
         yield f"UPDATE {table.name} SET {texts[0]} = left({texts[0]} || '{fresh}', 250) {where}"
 
 
 def _backdate(table: Table, number: int, count: int, fresh: int, tables: int) -> Iterator[str]:
     if table.day:
-        to, source = (literal(DAYS[(number + step) % len(DAYS)]) for step in (0, count))
-        yield f"UPDATE {table.name} SET {table.day} = {to} WHERE {table.day} = {source}"
+        to = literal(DAYS[number % len(DAYS)])
+        yield f"UPDATE {table.name} SET {table.day} = {to} WHERE {table.some_day(count)}"
 
 
 def _undate(table: Table, number: int, count: int, fresh: int, tables: int) -> Iterator[str]:
     if table.day:
-        yield f"UPDATE {table.name} SET {table.day} = NULL WHERE {table.day} = {literal(DAYS[number % len(DAYS)])}"
+        yield f"UPDATE {table.name} SET {table.day} = NULL WHERE {table.some_day(number)}"
 
 
 def _delete(table: Table, number: int, count: int, fresh: int, tables: int) -> Iterator[str]:
-    where = f"{table.day} = {literal(DAYS[number % len(DAYS)])}" if table.day else f"ctid = '(0,{count})'"
+    where = table.some_day(number) if table.day else f"ctid = '(0,{count})'"
     yield f"DELETE FROM {table.name} WHERE {where}"
 
 
@@ -184,7 +189,7 @@ _VERBS = {
     "drop table": _drop_table,
     "add label": _add_label,
 }
-ROWS = ("insert", "insert", "insert", "duplicate", "update", "backdate", "undate", "delete", "truncate")
+ROWS = ("insert", "insert", "update", "update", "update", "duplicate", "backdate", "undate", "delete", "truncate")
 SCHEMA = ("add column", "drop column", "rename column", "change type", "add table", "drop table", "add label")
 
 

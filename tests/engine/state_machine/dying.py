@@ -14,6 +14,7 @@ from moi_backup.repository.leases import Lease, acquire
 from moi_backup.repository.repository import Repository
 from moi_backup.storage.store import ObjectInfo, Store
 
+Moment = Literal["before a write", "after a write", "progress"]
 _NOBODY = 2**22 + 1  # above every process id
 
 
@@ -23,19 +24,23 @@ class Died(BaseException):
 
 @dataclass
 class Death:
-    """Comes when a moment is passed the `at`-th time: before or after a write of the store, or a told progress."""
+    """Comes when a moment is passed the `at`-th time: before or after a write of the store, or a told progress.
 
-    when: Literal["before a write", "after a write", "progress"]
+    `prefix` limits the writes to objects whose names start so.
+    """
+
+    when: Moment
     at: int
+    prefix: str = ""
     happened: bool = False
-    _counted: dict[str, int] = field(default_factory=dict[str, int])
+    _counted: int = 0
 
-    def passes(self, moment: str) -> None:
+    def passes(self, moment: Moment, name: str = "") -> None:
         """Go through a moment, unless it is the last."""
         self.must_live()
-        self._counted[moment] = self._counted.get(moment, 0) + 1
-        if moment == self.when and self._counted[moment] == self.at:
-            self.happened = True
+        if moment == self.when and name.startswith(self.prefix):
+            self._counted += 1
+            self.happened = self._counted == self.at
         self.must_live()
 
     def must_live(self) -> None:
@@ -54,26 +59,31 @@ class DyingStore:
     def address(self) -> str:
         return self._store.address
 
+    @property
+    def requests_at_once(self) -> int:
+        """As of the store."""
+        return self._store.requests_at_once
+
     @contextmanager
-    def _writing(self) -> Generator[None]:
-        self._death.passes("before a write")
+    def _writing(self, name: str) -> Generator[None]:
+        self._death.passes("before a write", name)
         yield
-        self._death.passes("after a write")
+        self._death.passes("after a write", name)
 
     def put(self, name: str, data: bytes) -> None:
-        with self._writing():
+        with self._writing(name):
             self._store.put(name, data)
 
     def create(self, name: str, data: bytes) -> bool:
-        with self._writing():
+        with self._writing(name):
             return self._store.create(name, data)
 
     def upload(self, name: str, file: Path) -> None:
-        with self._writing():
+        with self._writing(name):
             self._store.upload(name, file)
 
     def delete(self, name: str) -> None:
-        with self._writing():
+        with self._writing(name):
             self._store.delete(name)
 
     def get(self, name: str) -> bytes:

@@ -23,7 +23,12 @@ class Machine(RuleBasedStateMachine):
         self.world = World(self.place, seen=self.seen)
 
     def teardown(self) -> None:
-        self.world.close()
+        """In the end every backup that was ever listed is restored once more."""
+        try:
+            for recorded in self.world.recorded:
+                self.world.check_restored(recorded)
+        finally:
+            self.world.close()
 
 
 class DataRules(Machine):

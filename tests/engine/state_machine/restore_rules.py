@@ -26,15 +26,7 @@ class RestoreRules(Machine):
     def restore_into_a_scratch_schema(self, which: int, days: DayRange | None) -> None:
         """The rows as they were, all or of some days."""
         recorded = self._recorded(which)
-        days = _asked(recorded, days)
-        result = self.world.deployment.restore(backup=recorded.id, schema="scratch", days=days)
-        found = state_of(self.world.place.url, schema="scratch")
-        self.world.sql("DROP SCHEMA scratch CASCADE")
-        possible = {name for name in recorded.tables if days is None or recorded.state[name].day is not None}
-        assert {name_of(table.table) for table in result.tables if table.status == "restored"} == possible, result
-        assert {name: content.rows for name, content in found.items()} == {
-            name: recorded.state[name].within(days or recorded.days) for name in possible
-        }
+        self.world.check_restored(recorded, days=_asked(recorded, days))
         self.world.seen["restored into a scratch schema"] += 1
 
     @rule(which=WHICH)

@@ -138,6 +138,17 @@ class World:
         self.recorded.append(made)
         return made
 
+    def check_restored(self, recorded: Recorded, *, days: DayRange | None = None) -> None:
+        """Restore a backup (or some of its days) into a scratch schema, which must hold exactly its rows, and go."""
+        result = self.deployment.restore(backup=recorded.id, schema="scratch", days=days)
+        found = state_of(self.place.url, schema="scratch")
+        self.sql("DROP SCHEMA IF EXISTS scratch CASCADE")  # where no table can be restored by days, none is made
+        possible = {name for name in recorded.tables if days is None or recorded.state[name].day is not None}
+        assert {name_of(table.table) for table in result.tables if table.status == "restored"} == possible, result
+        assert {name: content.rows for name, content in found.items()} == {
+            name: recorded.state[name].within(days or recorded.days) for name in possible
+        }
+
     def listed(self) -> list[str]:
         """The ids of the backups that the repository lists."""
         return [backup.id for backup in self.deployment.backups()]

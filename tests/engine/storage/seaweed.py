@@ -29,11 +29,15 @@ PORTS = ("s3", "s3.port.grpc", "master", "master.port.grpc", "volume", "volume.p
 ONE_TRY = Patience(retries=0, connect=2)
 WRITER_RIGHTS = ["s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:AbortMultipartUpload"]
 READER_RIGHTS = ["s3:GetObject", "s3:ListBucket"]
+DELETER_RIGHTS = [*WRITER_RIGHTS, "s3:DeleteObject"]
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectServer:
-    """A running server with the bucket `lake`; `writer` may not delete there, `reader` may only read."""
+    """A running server with the bucket `lake`; `writer` may not delete there, `reader` may only read.
+
+    `deleter` may delete objects, but no versions. What they may, they may in every bucket that begins with `lake`.
+    """
 
     port: int
     process: subprocess.Popen[bytes]
@@ -132,8 +136,13 @@ def _users() -> dict[str, object]:
             {"name": "admin", "credentials": [_key("admin")], "actions": ["Admin", "Read", "Write", "List"]},
             {"name": "writer", "credentials": [_key("writer")], "policyNames": ["writer"]},
             {"name": "reader", "credentials": [_key("reader")], "policyNames": ["reader"]},
+            {"name": "deleter", "credentials": [_key("deleter")], "policyNames": ["deleter"]},
         ],
-        "policies": [_policy("writer", WRITER_RIGHTS), _policy("reader", READER_RIGHTS)],
+        "policies": [
+            _policy("writer", WRITER_RIGHTS),
+            _policy("reader", READER_RIGHTS),
+            _policy("deleter", DELETER_RIGHTS),
+        ],
     }
 
 
@@ -142,6 +151,6 @@ def _key(user: str) -> dict[str, str]:
 
 
 def _policy(name: str, rights: list[str]) -> dict[str, str]:
-    resources = [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"]
+    resources = [f"arn:aws:s3:::{BUCKET}*", f"arn:aws:s3:::{BUCKET}*/*"]
     statement = {"Effect": "Allow", "Action": rights, "Resource": resources}
     return {"name": name, "content": json.dumps({"Version": "2012-10-17", "Statement": [statement]})}

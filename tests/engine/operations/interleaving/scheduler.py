@@ -101,6 +101,11 @@ class SteppedStore:
         """As of the store."""
         return self._store.address
 
+    @property
+    def requests_at_once(self) -> int:
+        """As of the store."""
+        return self._store.requests_at_once
+
     def get(self, name: str) -> bytes:
         """One step."""
         self._scheduler.step()
