@@ -178,6 +178,7 @@ def moments(counted: dict[str, list[str]]) -> list[Point]:
 def sample(counted: dict[str, list[str]], size: int) -> list[Point]:
     """At most so many moments, in the middles of even parts of a run, always the same ones of the same run."""
     every = moments(counted)
+    size = min(size, len(every))
     return list(dict.fromkeys(every[(2 * part + 1) * len(every) // (2 * size)] for part in range(size)))
 
 
