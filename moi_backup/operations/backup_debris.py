@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from time import time
 
 from moi_backup.errors import Damaged, Locked, StorageError
 from moi_backup.repository.deletion import finish, mark_unreachable, require_deletable
@@ -25,9 +24,9 @@ _PREFIX = "backup-"
 
 
 @contextmanager
-def scratch_folder(store: Store) -> Generator[Path, None, None]:
+def scratch_folder(store: Store, *, now: datetime) -> Generator[Path, None, None]:
     """A folder for the temporary files of one backup, removed at the end; removes what killed runs left a day ago."""
-    for abandoned in abandoned_files(store, now=time()):
+    for abandoned in abandoned_files(store, now=now.timestamp()):
         remove(abandoned)
     folder = store.scratch() / f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}"
     folder.mkdir(mode=0o700)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -10,7 +10,7 @@ from moi_backup.errors import Damaged, UsageError
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository import trash
 from moi_backup.repository.backups import LATEST, resolve_backup, resolve_id
-from moi_backup.repository.chain import expired, published, read_chain
+from moi_backup.repository.chain import Chain, expired, published, read_chain
 from moi_backup.repository.repository import Repository
 
 
@@ -24,18 +24,21 @@ class Expiry(msgspec.Struct, frozen=True, kw_only=True):
 def expire_backups(workspace: Workspace, backups: Sequence[str], *, wait: float = 0.0) -> Expiry:
     """Put listed backups (ids or unique prefixes) into the trash, one after the other.
 
-    Raises UsageError, before anything is changed, for one that is not listed; Locked while another operation writes.
+    Those that are there already (ids) are noted, so that a command that was cut can be repeated. Raises UsageError,
+    before anything is changed, for one that is neither, or when none is left to do; Locked while another operation
+    writes.
     """
-    repository = workspace.open()
-    with workspace.writing(repository, operation="expire", wait=wait) as lease:
+    repository, notes = workspace.open(), list[str]()
+    with workspace.writing(repository, operation="expire", wait=wait, tell=notes.append) as lease:
         chain = read_chain(repository)
-        chosen = list(dict.fromkeys(resolve_id(chain, text, among=published(chain)) for text in backups))
+        chosen, done = _chosen(chain, backups, among=published(chain), done=expired(chain))
         lost = [
             backup
             for backup in chosen
             if not trash.expire(repository, chain, backup, at=workspace.clock.now(), lease=lease)
         ]
-        notes = [
+        notes += [f"{backup} is in the trash already." for backup in done]
+        notes += [
             f"The manifest of {backup} is damaged or missing, so undelete cannot bring it back." for backup in lost
         ]
         notes += _nothing_left(repository)
@@ -45,16 +48,27 @@ def expire_backups(workspace: Workspace, backups: Sequence[str], *, wait: float 
 def undelete_backups(workspace: Workspace, backups: Sequence[str], *, wait: float = 0.0) -> Expiry:
     """Take expired backups (ids or unique prefixes) out of the trash: they are listed again, as they were.
 
-    Raises UsageError, before anything is changed, for one that is not in the trash; DamagedObject when its manifest is
-    lost; Locked while another operation writes.
+    Those that are listed already (ids) are noted. Raises UsageError, before anything is changed, for one that is
+    neither, or when none is left to do; DamagedObject when its manifest is lost; Locked while another operation writes.
     """
-    repository = workspace.open()
-    with workspace.writing(repository, operation="undelete", wait=wait) as lease:
+    repository, notes = workspace.open(), list[str]()
+    with workspace.writing(repository, operation="undelete", wait=wait, tell=notes.append) as lease:
         chain = read_chain(repository)
-        chosen = list(dict.fromkeys(resolve_id(chain, text, among=expired(chain)) for text in backups))
+        chosen, done = _chosen(chain, backups, among=expired(chain), done=published(chain))
         for backup in chosen:
             trash.undelete(repository, chain, backup, at=workspace.clock.now(), lease=lease)
-    return Expiry(backups=tuple(chosen), notes=())
+        notes += [f"{backup} is listed already." for backup in done]
+    return Expiry(backups=tuple(chosen), notes=tuple(notes))
+
+
+def _chosen(
+    chain: Chain, backups: Sequence[str], *, among: Collection[str], done: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """The backups to change, and those that are as they shall be already; UsageError says why none is left."""
+    already = [text for text in dict.fromkeys(backups) if text in done]
+    left = [text for text in backups if text not in already] or backups
+    chosen = list(dict.fromkeys(resolve_id(chain, text, among=among) for text in left))
+    return chosen, already
 
 
 def _nothing_left(repository: Repository) -> list[str]:

@@ -88,7 +88,7 @@ def prune(
     progress = progress or Silent()
     started = workspace.clock.monotonic()
     repository = workspace.open()
-    with workspace.writing(repository, operation="prune", wait=wait) as lease:
+    with workspace.writing(repository, operation="prune", wait=wait, tell=progress.warn) as lease:
         require_deletable(repository)
         now = lease.taken_at()
         plan = _plan(repository, read_chain(repository), grace_hours=grace_hours, now=now)

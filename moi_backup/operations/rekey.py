@@ -68,7 +68,8 @@ def rekey(
     repository = workspace.open()
     if not repository.ring.encrypted or scope not in repository.ring.current:
         raise UsageError(f"The repository has no scope {scope!r}.", remedy="See moi-backup key list.")
-    with workspace.writing(repository, operation="key rekey", wait=wait) as lease:
+    progress = progress or Silent()
+    with workspace.writing(repository, operation="key rekey", wait=wait, tell=progress.warn) as lease:
         repository = with_marks(repository)
         chain = read_chain(repository)
         backups = list(read_backups(repository, chain))
@@ -76,8 +77,8 @@ def rekey(
         if not _is_unfinished(repository, backups, scope):
             _next_key(workspace, repository, scope, entropy=entropy)
             repository = with_marks(workspace.open())
-        with scratch_folder(repository.store) as scratch:
-            run = _Rekey(workspace, repository, scope, lease, scratch, progress or Silent())
+        with scratch_folder(repository.store, now=workspace.clock.now()) as scratch:
+            run = _Rekey(workspace, repository, scope, lease, scratch, progress)
             return run.rekey(backups, chain)
 
 

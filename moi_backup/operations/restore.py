@@ -129,7 +129,10 @@ def _alone(
     with ExitStack() as held:
         try:
             if request.in_place:
-                held.enter_context(workspace.writing(reading.repository, operation="restore", wait=request.wait))
+                lease = workspace.writing(
+                    reading.repository, operation="restore", wait=request.wait, tell=progress.warn
+                )
+                held.enter_context(lease)
         except StorageError as error:
             if not reading.instead:
                 raise

@@ -44,6 +44,9 @@ LOADING_SETTINGS = (
 )
 EXISTS = ("42710", "42P07", "42723", "42P06", "42P16")  # duplicate object, table, function, schema; and its like
 
+_TABLES = """SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"""
+
 
 class NewTable(NamedTuple):
     """A table to create and where its rows are stored."""
@@ -129,18 +132,20 @@ def _schema_plan(
     with repository.open_file(backup.schema.digest, size=backup.schema.size) as archive:
         entries = read_archive(archive, server_major=server_major)
     names = [table.plan.table for table in tables]
+    existing = [TableName(*name) for name in session.rows(_TABLES)]
+    plan = partial(plan_schema, entries, roles=roles, existing=existing)
     with suppress(SourceError):
-        return plan_schema(entries, names, roles=roles), []
+        return plan(names), []
     rank = {TableName(entry.schema, entry.name): place for place, entry in enumerate(entries) if entry.kind == "TABLE"}
     possible: list[TableName] = []
     impossible: list[TableOutcome] = []
     for table in sorted(tables, key=lambda table: rank.get(table.plan.table, 0)):
         try:
-            plan_schema(entries, [*possible, table.plan.table], roles=roles)
+            plan([*possible, table.plan.table])
             possible.append(table.plan.table)
         except SourceError as error:
             impossible.append(_outcome(table.plan, status="failed", error=str(error)))
-    return plan_schema(entries, possible, roles=roles), impossible
+    return plan(possible), impossible
 
 
 @dataclass

@@ -91,7 +91,7 @@ def take_backup(workspace: Workspace, request: BackupRequest, *, progress: Progr
     url = workspace.source_url()
     with connect(url) as conn, database_errors("The backup stopped", url=url, meaning=UNPUBLISHED):
         names = _names(conn, workspace, request)
-        with workspace.writing(repository, operation="backup", wait=request.wait) as lease:
+        with workspace.writing(repository, operation="backup", wait=request.wait, tell=progress.warn) as lease:
             scopes = {scope for name in names for scope in workspace.configuration.table(name).scopes}
             repository = with_marks(with_scopes(workspace, repository, scopes, entropy=os.urandom))
             return _Run(workspace, request, repository, lease, conn, url, progress).take(names)
@@ -141,7 +141,7 @@ class _Run:
     def take(self, names: Sequence[TableName]) -> BackupResult:
         started = self.workspace.clock.now()
         created: list[str] = []
-        with scratch_folder(self.repository.store) as scratch:
+        with scratch_folder(self.repository.store, now=started) as scratch:
             try:
                 manifest, tables, damaged = self._settled(names, started, scratch, created)
             except BaseException:  # whatever stopped it: nothing is published yet

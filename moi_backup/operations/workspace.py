@@ -5,7 +5,7 @@ Nothing connects before it is asked.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -88,10 +88,17 @@ class Workspace:
         return repository, read_chain(repository)
 
     @contextmanager
-    def writing(self, repository: Repository, *, operation: str, wait: float) -> Generator[Lease, None, None]:
-        """Hold the writer's lease; raises Locked."""
+    def writing(
+        self, repository: Repository, *, operation: str, wait: float, tell: Callable[[str], None] | None = None
+    ) -> Generator[Lease, None, None]:
+        """Hold the writer's lease; raises Locked.
+
+        `tell` hears when the work is done and only the release fails, which otherwise is an error.
+        """
         with self.writing_at(repository.store, operation=operation, wait=wait) as lease:
             yield lease
+            if tell is not None:
+                lease.end(tell)
 
     def writing_at(self, store: Store, *, operation: str, wait: float) -> Lease:
         """The writer's lease of a repository that perhaps cannot be opened; a context manager. Raises Locked."""

@@ -93,15 +93,23 @@ class _Choice:
     chosen: dict[int, Entry]
     omitted: list[Omitted]
     reach: dict[int, frozenset[int]]
+    there: frozenset[int]
 
 
-def plan_schema(entries: Sequence[Entry], tables: Iterable[TableName], *, roles: Collection[str]) -> SchemaPlan:
-    """The plan for the wanted tables; `roles` are those the target server has.
+def plan_schema(
+    entries: Sequence[Entry],
+    tables: Iterable[TableName],
+    *,
+    roles: Collection[str],
+    existing: Collection[TableName] = (),
+) -> SchemaPlan:
+    """The plan for the wanted tables; `roles` are those the target server has, `existing` the tables it has.
 
-    Raises SourceError when a wanted table is not in the archive or cannot exist without a table that is not wanted.
+    A foreign key to an existing table is restored; nothing else is built on one, which may have any columns. Raises
+    SourceError when a wanted table is not in the archive or cannot exist without a table that is not wanted.
     """
     wanted = tuple(tables)
-    choice = _start(entries, wanted)
+    choice = _start(entries, wanted, existing=existing)
     for number in list(choice.root_of):
         _choose_table(choice, choice.entries[number])
     for entry in entries:
@@ -109,7 +117,7 @@ def plan_schema(entries: Sequence[Entry], tables: Iterable[TableName], *, roles:
     return _arrange(choice)
 
 
-def _start(entries: Sequence[Entry], wanted: Sequence[TableName]) -> _Choice:
+def _start(entries: Sequence[Entry], wanted: Sequence[TableName], *, existing: Collection[TableName]) -> _Choice:
     by_id = {entry.id: entry for entry in entries}
     names = {TableName(entry.schema, entry.name): entry.id for entry in entries if entry.kind == "TABLE"}
     missing = [str(name) for name in wanted if name not in names]
@@ -128,7 +136,8 @@ def _start(entries: Sequence[Entry], wanted: Sequence[TableName]) -> _Choice:
             # A foreign table as a partition is no TABLE: its attachment is left out by name.
             if child is not None and parent in root_of:
                 root_of.setdefault(child, root_of[parent])
-    return _Choice(entries=by_id, root_of=root_of, chosen={}, omitted=[], reach=_reach(entries))
+    there = frozenset(number for name, number in names.items() if name in existing and number not in root_of)
+    return _Choice(entries=by_id, root_of=root_of, chosen={}, omitted=[], reach=_reach(entries), there=there)
 
 
 def _reach(entries: Sequence[Entry]) -> dict[int, frozenset[int]]:
@@ -151,8 +160,9 @@ def _reach(entries: Sequence[Entry]) -> dict[int, frozenset[int]]:
 
 
 def _strangers(choice: _Choice, entry: Entry) -> list[str]:
-    """The relations that the entry needs and that are not restored."""
-    needed = (choice.entries[number] for number in sorted(choice.reach[entry.id] - {entry.id}))
+    """The relations that the entry needs, that are not restored, and that it cannot find in the target either."""
+    usable = choice.there if entry.kind in _FINAL else frozenset[int]()
+    needed = (choice.entries[number] for number in sorted(choice.reach[entry.id] - {entry.id} - usable))
     return [str(other) for other in needed if other.kind in _RELATIONS and other.id not in choice.root_of]
 
 
@@ -168,8 +178,15 @@ def _choose_table(choice: _Choice, table: Entry) -> None:
 
 
 def _take(choice: _Choice, entry: Entry) -> None:
-    for number in choice.reach[entry.id]:
-        choice.chosen.setdefault(number, choice.entries[number])
+    """With all it needs, but not what a table that is there already needs or owns."""
+    open_ones = [entry.id]
+    while open_ones:
+        number = open_ones.pop()
+        if number in choice.chosen:
+            continue
+        choice.chosen[number] = choice.entries[number]
+        needed = (other for other in choice.entries[number].depends_on if other in choice.entries)
+        open_ones += [other for other in needed if not choice.there & choice.reach[other]]
 
 
 def _consider(choice: _Choice, entry: Entry, *, roles: frozenset[str]) -> None:

@@ -60,8 +60,8 @@ def encode_document(document: msgspec.Struct) -> bytes:
 def decode_document(data: bytes, kind: type[Document], *, name: str) -> Document:
     """The document that the object `name` holds.
 
-    Raises NoRepository when a newer version wrote it (its `format`, or a field unknown here), DamagedObject when it is
-    none.
+    Raises NoRepository when a newer version wrote it (its `format`) or may have (a field unknown here), DamagedObject
+    when it is none.
     """
     try:
         version = msgspec.json.decode(data, type=_Versioned).format
@@ -72,7 +72,7 @@ def decode_document(data: bytes, kind: type[Document], *, name: str) -> Document
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         if "unknown field" in str(error):
-            raise newer(name, f"holds what this version does not know ({error})", FORMAT) from error
+            raise _unknown_field(name, str(error)) from error
         raise DamagedObject(name, "content", f"is no valid document ({error})") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DamagedObject(name, "content", f"is no document ({error})") from error
@@ -127,4 +127,14 @@ def newer(name: str, detail: str, version: int = FORMAT) -> NoRepository:
         f"The repository was written by a newer version: {name} {detail}.",
         meaning="It is refused as a whole; nothing is read in part.",
         remedy=f"Install a moi-backup that reads {needed}.",
+    )
+
+
+def _unknown_field(name: str, error: str) -> NoRepository:
+    """The refusal of a document in a known format with a field that this version does not know."""
+    return NoRepository(
+        f"{name} holds what this version does not know ({error}): it is damaged, or was written by a newer version.",
+        meaning="Its format is known, so damage is more likely. It is refused as a whole; nothing is read in part.",
+        remedy=f"Restore {name} from a copy of the repository if there is one; "
+        "if a newer moi-backup works on this repository, install that one.",
     )

@@ -5,6 +5,7 @@ The epoch is the fencing token: who finds a higher one than the own has lost the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Event, Thread
@@ -13,7 +14,7 @@ from typing import Literal, Self
 
 import msgspec
 
-from moi_backup.errors import Locked, MoiError, StorageError
+from moi_backup.errors import Locked, MoiError, NoRepository, StorageError
 from moi_backup.repository import documents, layout
 from moi_backup.repository.clock import Clock
 from moi_backup.repository.damage import DamagedObject
@@ -106,6 +107,15 @@ class Lease:
             return
         self._write("released")
         self._released = True
+
+    def end(self, tell: Callable[[str], None]) -> None:
+        """Release it when the work is done: that this fails is told, not raised, for it undoes nothing."""
+        try:
+            self.release()
+        except StorageError as failure:
+            self._released = True
+            told = f"the lease {self._name} could not be released and runs out by itself. {failure.what}"
+            tell(f"All is done, but {told}")
 
     def __enter__(self) -> Self:
         return self
@@ -292,11 +302,14 @@ def _read(store: Store, name: str, epoch: int) -> LeaseDocument | None:
 
 
 def _decoded(store: Store, data: bytes, kind: type[documents.Document], *, name: str) -> documents.Document:
+    remedy = f"No backed up data is in it. See that nothing else works on {store.address}, then remove {name}."
     try:
         return documents.decode_document(data, kind, name=name)
     except DamagedObject as error:
-        remedy = f"No backed up data is in it. See that nothing else works on {store.address}, then remove {name}."
         raise DamagedObject(name, error.kind, error.detail, remedy=remedy) from error
+    except NoRepository as error:
+        error.remedy = f"If no newer moi-backup works here: {remedy} Else install that one."
+        raise
 
 
 def _get(store: Store, object_name: str) -> bytes | None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from blake3 import blake3
 
 from moi_backup.errors import MoiError, NoRepository, StorageError, UsageError, WrongKey
 from moi_backup.model.backup import BackupManifest
@@ -21,6 +20,7 @@ from moi_backup.model.key_ring import DEFAULT_SCOPE, LASTING, PLAIN, KeyRing
 from moi_backup.model.table import Chunk, ChunkList, TableManifest, TableName
 from moi_backup.repository import documents, layout
 from moi_backup.repository.damage import DamagedObject
+from moi_backup.repository.files import check_file, copy_file
 from moi_backup.repository.key_sources import KeySource, read_keys
 from moi_backup.repository.marked_names import MarkedNames
 from moi_backup.repository.scope_keys import create_key, read_ring, require_master
@@ -28,7 +28,6 @@ from moi_backup.repository.sealing import OVERHEAD, key_number, seal, seal_file,
 from moi_backup.repository.stored_sizes import StoredSizes
 from moi_backup.storage.store import ObjectMissing, Store
 
-_COPY_BYTES = 1 << 20
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -174,7 +173,7 @@ class Repository:
         with self._open(name, digest=None, size=size) as stored, self._scratch_file() as plain:
             unseal_file(stored, plain, name=name, ring=self.ring)
             hasher = self.ring.name_hasher()
-            _check_file(plain, name=name, digest=layout.hash_of(digest), size=size - OVERHEAD, hasher=hasher)
+            check_file(plain, name=name, digest=layout.hash_of(digest), size=size - OVERHEAD, hasher=hasher)
             yield plain
 
     def reseal(self, name: str) -> None:
@@ -221,14 +220,14 @@ class Repository:
         with ExitStack() as opened:
             with _required(name):
                 path = opened.enter_context(self.store.local(name))
-            _check_file(path, name=name, digest=digest, size=size)
+            check_file(path, name=name, digest=digest, size=size)
             yield path
 
     @contextmanager
     def _copied(self, source: Path) -> Generator[tuple[Path, Stored]]:
         with self._scratch_file() as copy:
             try:
-                digest, size = _copy(source, copy, hasher=self.ring.name_hasher())
+                digest, size = copy_file(source, copy, hasher=self.ring.name_hasher())
             except OSError as error:
                 raise StorageError(
                     f"Could not copy {source} into {self.store.address}: {error.strerror}.",
@@ -321,10 +320,20 @@ def _unfinished(store: Store) -> documents.RepositoryDocument | None:
     return None if begun else document
 
 
+def _refuse_unfinished(store: Store) -> None:
+    if _unfinished(store) is not None:
+        raise NoRepository(
+            f"The encrypted repository at {store.address} was not finished: it has no key.",
+            meaning="moi-backup init was stopped before it made the first one; nothing is stored there yet.",
+            remedy="Run moi-backup init again: it goes on from there.",
+        ) from None
+
+
 def open_repository(store: Store, *, heads: Path, keys: Sequence[KeySource] = ()) -> Repository:
     """The repository in a store; `heads` is a folder of the state.
 
-    Raises NoRepository when there is none or a newer version wrote it, WrongKey when keys and repository do not fit.
+    Raises NoRepository when there is none, its init was cut, or a newer version wrote it, WrongKey when keys and
+    repository do not fit.
     """
     document = identify(store)
     if not document.is_encrypted:
@@ -332,7 +341,11 @@ def open_repository(store: Store, *, heads: Path, keys: Sequence[KeySource] = ()
         return Repository(store=store, id=document.id, heads=heads)
     if document.scheme > documents.ENCRYPTION_SCHEME:
         raise documents.newer(layout.REPOSITORY, f"has the encryption scheme {document.scheme}")
-    ring = read_ring(store, read_keys(keys), repository=document.id)
+    try:
+        ring = read_ring(store, read_keys(keys), repository=document.id)
+    except DamagedObject:
+        _refuse_unfinished(store)
+        raise
     return Repository(store=store, id=document.id, heads=heads, ring=ring)
 
 
@@ -380,26 +393,3 @@ def _required(name: str) -> Generator[None]:
         yield
     except ObjectMissing as error:
         raise DamagedObject(name, "missing", "is missing") from error
-
-
-def _check_file(path: Path, *, name: str, digest: str | None, size: int, hasher: blake3 | None = None) -> None:
-    try:
-        found = path.stat().st_size
-        stored = digest if digest is None or found != size else documents.hash_file(path, hasher)[0]
-    except OSError as error:
-        raise DamagedObject(name, "unreadable", f"cannot be read ({error.strerror})") from error
-    if found != size:
-        raise DamagedObject(name, "size", f"has {found} bytes instead of {size}")
-    if stored != digest:
-        raise DamagedObject(name, "content", f"has the hash {stored} instead of {digest}")
-
-
-def _copy(source: Path, target: Path, *, hasher: blake3) -> tuple[str, int]:
-    """Copy a file and hash the very bytes that were copied: the source may be changing."""
-    size = 0
-    with source.open("rb") as reading, target.open("xb") as writing:
-        while block := reading.read(_COPY_BYTES):
-            hasher.update(block)
-            writing.write(block)
-            size += len(block)
-    return hasher.hexdigest(), size

@@ -12,11 +12,13 @@ from pathlib import Path
 import psycopg
 
 from moi_backup.errors import Damaged, Locked, MoiError, NoRepository, PartlyDone
+from moi_backup.repository.key_text import generate_master
 from tests.engine.conftest import Server, create_database
 from tests.engine.crash.fork_server import KILLED, Answer, ForkServer
 from tests.engine.crash.operations import OPERATIONS
 from tests.engine.crash.place import Place
 from tests.engine.crash.remains import database_remains
+from tests.engine.crash.shop import CONFIGURATION
 from tests.engine.storage.faults import BALLAST
 
 LIMIT_SECONDS = 60
@@ -56,9 +58,10 @@ class Stage:
             server.url(self._databases["target"]),
             bucket=bucket and f"{bucket}/before",
             aws=aws,
+            keys=_master_keys(self._operation.keys),
         )
         self.before.folder.mkdir()
-        self.before.configure("")
+        self.before.configure(CONFIGURATION)
         self._operation.prepare(self.before)
         self._live = server.url(self._databases["live"]) if self._operation.remade == "url" else self.before.url
         self._changed = True
@@ -176,6 +179,14 @@ def sample(counted: dict[str, list[str]], size: int) -> list[Point]:
     """At most so many moments, in the middles of even parts of a run, always the same ones of the same run."""
     every = moments(counted)
     return list(dict.fromkeys(every[(2 * part + 1) * len(every) // (2 * size)] for part in range(size)))
+
+
+def _master_keys(count: int) -> dict[str, str]:
+    """Always the same ones."""
+    return {
+        f"MOI_KEY_{number}": generate_master(lambda size, number=number: bytes([number]) * size)
+        for number in range(1, count + 1)
+    }
 
 
 def _require_success(answer: Answer, story: str) -> None:

@@ -6,6 +6,7 @@ At the classes, so that whatever the engine opens is numbered. Only a child that
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +23,8 @@ from tests.engine.crash.points import Points
 
 STORES = (LocalStore, S3Store)
 SPECIAL = ("list", "local")  # what is returned is used later
-PLAIN = tuple(
-    name for name in vars(Store) if not name.startswith("_") and name not in (*SPECIAL, "address", "requests_at_once")
-)
+FACTS = ("address", "requests_at_once")  # known without asking anybody
+PLAIN = tuple(name for name in vars(Store) if not name.startswith("_") and name not in (*SPECIAL, *FACTS))
 DATABASE = (
     (psycopg.Connection, ("execute", "commit", "rollback", "close")),
     (ArrowSession, ("__init__", "close", "script", "rows", "ingest")),
@@ -34,11 +34,14 @@ DATABASE = (
 def instrument(points: Points, *, folder: str) -> None:
     """Number the calls of every store and database session, and changes of files below the folder.
 
-    One thread stores chunks instead of two: with two it would vary which chunk a number means.
+    One thread stores chunks instead of two, and nothing is asked or read at once: it would vary what a number means.
     """
     assert store_ahead.THREADS >= 1
     store_ahead.THREADS = 1
+    os.cpu_count = lambda: 1
     for kind in STORES:
+        assert kind.requests_at_once
+        setattr(kind, "requests_at_once", 1)  # noqa: B010 - in place of a property
         for name in PLAIN:
             _replace(kind, name, functools.partial(_plain, points))
         _replace(kind, "list", functools.partial(_listing, points))

@@ -1,63 +1,29 @@
 """The operations that are killed: one entry each says how it begins, what it does, and what must hold afterwards.
 
-To have another operation killed, add its entry to OPERATIONS.
+To have another operation killed, add its entry to one of the dictionaries that make up OPERATIONS.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
-
-from moi_backup.errors import Damaged, NoRepository, PartlyDone, UsageError
+from moi_backup.errors import Damaged, PartlyDone
 from moi_backup.model.restore import RestoreResult
 from moi_backup.model.table import TableName
-from moi_backup.operations.initialise import initialise
 from moi_backup.operations.verify import verify
+from tests.engine.crash.deletions import DELETIONS
+from tests.engine.crash.encrypted import ENCRYPTED
+from tests.engine.crash.making import (
+    go_on_after_backup,
+    go_on_after_init,
+    initialise_place,
+    look_after_backup,
+    look_after_init,
+    new_backups,
+)
+from tests.engine.crash.operation import Operation, require_no_fault, require_restorable, require_sound
 from tests.engine.crash.place import Place
 from tests.engine.crash.shop import CHANGE, DAMAGE, SCRIPT, highest_order, next_order, rows
 
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """`prepare` makes the state before; `run` is killed. What follows happens in fresh processes.
-
-    `look` changes nothing and says what must hold after every kill, given the place then and the untouched one before;
-    after a fault of the store `look_after_fault`, where more is allowed. `go_on` carries on as a person would and says
-    what must hold in the end. `remade` names the database that the operation changes, if any.
-    """
-
-    prepare: Callable[[Place], None]
-    run: Callable[[Place], object]
-    look: Callable[[Place, Place], None]
-    go_on: Callable[[Place, Place], None]
-    remade: Literal["", "url", "target"] = ""
-    look_after_fault: Callable[[Place, Place], None] | None = None
-
-
-def require_no_fault(place: Place) -> None:
-    """At most debris."""
-    found = verify(place.workspace)
-    assert (found.faults, found.notes) == ((), ()), found
-    assert found.debris is not None
-    assert found.debris.unknown == (), found.debris
-
-
-def require_sound(place: Place, expected: dict[str, str]) -> None:
-    """The next backup and a restore of it work unaided and bring the rows expected; every stored byte is right."""
-    taken = place.back_up(wait=0.0)
-    require_restorable(place, expected, backup=taken.manifest.id)
-    found = verify(place.workspace, read_data=True)
-    assert (found.faults, found.notes) == ((), ()), found
-
-
-def require_restorable(place: Place, expected: dict[str, str], *, backup: str = "latest") -> None:
-    """The backup restores exactly these rows."""
-    place.sql("DROP SCHEMA IF EXISTS proof CASCADE", url=place.target)
-    result = place.restore(place.target, backup=backup, schema="proof")
-    assert result.complete, result
-    assert rows(place, url=place.target, schema="proof") == expected
+_FOREIGN_KEYS = "SELECT conname::text FROM pg_constraint WHERE contype = 'f'"
 
 
 def _require_complete(result: RestoreResult) -> None:
@@ -91,55 +57,6 @@ def _prepare_loss(place: Place) -> None:
     place.sql(DAMAGE)
 
 
-def _initialise(place: Place) -> None:
-    initialise(place.workspace, entropy=os.urandom)
-
-
-def _look_after_init(place: Place, before: Place) -> None:
-    """There is a whole repository or none."""
-    try:
-        place.workspace.open()
-    except NoRepository:
-        return
-    require_no_fault(place)
-
-
-def _go_on_after_init(place: Place, before: Place) -> None:
-    """Where there is none, making it works; where there is one, making another is refused."""
-    try:
-        place.workspace.open()
-    except NoRepository:
-        _initialise(place)
-    try:
-        _initialise(place)
-    except UsageError:
-        require_sound(place, rows(place))
-        return
-    raise AssertionError("a second repository was made over the first")
-
-
-def _new_backups(place: Place, before: Place) -> list[str]:
-    """The backups that were not listed before; those that were still are."""
-    known = [manifest.id for manifest in before.backups()]
-    listed = [manifest.id for manifest in place.backups()]
-    assert listed[: len(known)] == known
-    return listed[len(known) :]
-
-
-def _look_after_backup(place: Place, before: Place) -> None:
-    """The backups there were, and the new one or not."""
-    assert len(_new_backups(place, before)) <= 1
-    require_no_fault(place)
-
-
-def _go_on_after_backup(place: Place, before: Place) -> None:
-    """Where the new backup is listed it is whole."""
-    now = rows(place)
-    for new in _new_backups(place, before):
-        require_restorable(place, now, backup=new)
-    require_sound(place, now)
-
-
 def _restore_new(place: Place) -> None:
     _require_complete(place.restore(place.target))
 
@@ -160,10 +77,14 @@ def _look_after_failed_restore(place: Place, before: Place) -> None:
 
 
 def _go_on_after_restore(place: Place, before: Place) -> None:
-    """Where a table is missing, the next restore works (of all tables: foreign keys join them)."""
-    if rows(place, url=place.target) != rows(place):
-        place.sql("DROP TABLE IF EXISTS orders, customers CASCADE", url=place.target)
+    """Where a table is missing, the next restore brings it, and orders come with their key to the customers there."""
+    found = rows(place, url=place.target)
+    if "customers" not in found:  # whose return does not make a key of orders that are there
+        place.sql("DROP TABLE IF EXISTS orders CASCADE", url=place.target)
         _restore_new(place)
+    elif "orders" not in found:
+        _require_complete(place.restore(place.target, tables=(TableName("public", "orders"),)))
+    assert place.sql(_FOREIGN_KEYS, url=place.target) == [("orders_customer_fkey",)]
     _look_after_restore(place, before)
     assert rows(place, url=place.target) == rows(place)
     require_sound(place, rows(place))
@@ -222,7 +143,7 @@ def _verify(place: Place) -> None:
 
 def _look_after_verify(place: Place, before: Place) -> None:
     """Every backup is still there and whole."""
-    assert _new_backups(place, before) == []
+    assert new_backups(place, before) == []
     require_no_fault(place)
 
 
@@ -232,9 +153,9 @@ def _go_on_after_verify(place: Place, before: Place) -> None:
 
 
 OPERATIONS = {
-    "init": Operation(_prepare_nothing, _initialise, _look_after_init, _go_on_after_init),
-    "first backup": Operation(_prepare_repository, Place.back_up, _look_after_backup, _go_on_after_backup),
-    "incremental backup": Operation(_prepare_change, Place.back_up, _look_after_backup, _go_on_after_backup),
+    "init": Operation(_prepare_nothing, initialise_place, look_after_init, go_on_after_init),
+    "first backup": Operation(_prepare_repository, Place.back_up, look_after_backup, go_on_after_backup),
+    "incremental backup": Operation(_prepare_change, Place.back_up, look_after_backup, go_on_after_backup),
     "restore into new tables": Operation(
         _prepare_backup,
         _restore_new,
@@ -255,4 +176,6 @@ OPERATIONS = {
         _prepare_loss, _restore_in_place, _look_after_replacing, _go_on_after_replacing, remade="url"
     ),
     "verify": Operation(_prepare_backup, _verify, _look_after_verify, _go_on_after_verify),
+    **DELETIONS,
+    **ENCRYPTED,
 }

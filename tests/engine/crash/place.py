@@ -31,6 +31,7 @@ class Place(Deployment):
             "MOI_STATE": str(self.folder / "state"),
             "MOI_CONFIG": str(self.folder / "moi.toml"),
             **self.aws,
+            **self.keys,
         }
 
     @property

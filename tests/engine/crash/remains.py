@@ -1,6 +1,7 @@
 """What a killed operation left, said so that equal remains of different runs are equal text.
 
-Names of chunks and tables hold the hash of their bytes; times, process ids and random ids are left out, sizes are not.
+Names of chunks and tables hold the hash of their bytes, which is another one in every run of an encrypted repository;
+that, times, process ids and random ids are left out, sizes are not.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from moi_backup.repository.scope_keys import read_entries
 from tests.engine.crash.place import Place
 
 _FACTS = """
@@ -24,8 +26,8 @@ _RANDOM = re.compile(r"[0-9a-f]{8,}|\d{2,}")
 
 
 def remains_of(place: Place) -> str:
-    """Objects, files of the folder, and everything in both databases."""
-    return "\n".join([*sorted(_files(place)), database_remains(place)])
+    """Objects, files of the folder, what the keys are, and everything in both databases."""
+    return "\n".join([*sorted(_files(place)), *_keys(place), database_remains(place)])
 
 
 def database_remains(place: Place) -> str:
@@ -42,11 +44,18 @@ def _facts(place: Place, url: str) -> Iterator[str]:
 
 def _files(place: Place) -> Iterator[str]:
     if place.bucket:
-        yield from (f"{_named(info.name)} {info.size}" for info in place.workspace.store().list(""))
+        yield from (f"{_named(info.name, place)} {info.size}" for info in place.workspace.store().list(""))
     for path in place.folder.rglob("*"):
         name = str(path.relative_to(place.folder))
-        yield f"{_named(name)} {path.stat().st_size if path.is_file() else 'folder'}"
+        yield f"{_named(name, place)} {path.stat().st_size if path.is_file() else 'folder'}"
 
 
-def _named(name: str) -> str:
-    return name if name.removeprefix("repository/").startswith(_ADDRESSED) else _RANDOM.sub("*", name)
+def _keys(place: Place) -> Iterator[str]:
+    """By which master key each is wrapped: the sizes do not tell."""
+    for entry in read_entries(place.workspace.store()):
+        yield f"{entry.name} under {entry.master}, rotation {entry.rotation}, {'destroyed' * bool(entry.destroyed_at)}"
+
+
+def _named(name: str, place: Place) -> str:
+    addressed = name.removeprefix("repository/").startswith(_ADDRESSED) and not place.keys
+    return name if addressed else _RANDOM.sub("*", name)

@@ -5,6 +5,19 @@ from __future__ import annotations
 from tests.engine.crash.place import Place
 
 TABLES = ("customers", "orders")
+CONFIGURATION = """
+[tables.customers]
+[tables.orders]
+day = "day"
+"""
+SCOPED = """
+[tables.customers]
+scopes = { pii = ["name"] }
+[tables.orders]
+day = "day"
+scopes = { financial = ["price"], pii = ["note"] }
+"""
+PII = {"customers": "name", "orders": "note"}
 SCRIPT = """
 CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL);
 CREATE TABLE orders (id serial PRIMARY KEY, day date, customer int REFERENCES customers, price numeric, note text);
@@ -27,6 +40,8 @@ DELETE FROM orders WHERE id % 3 = 0; UPDATE orders SET note = 'gone'; UPDATE cus
 INSERT INTO orders (id, day, note) VALUES (9000, '2025-01-05', 'odd');
 SELECT setval('orders_id_seq', 5);
 """
+# The rows as another program prints them.
+_HASH = "SELECT md5(string_agg({row}, '|' ORDER BY {row} COLLATE \"C\")) FROM {name} t"
 
 
 def rows(place: Place, *, url: str | None = None, schema: str = "public") -> dict[str, str]:
@@ -35,9 +50,17 @@ def rows(place: Place, *, url: str | None = None, schema: str = "public") -> dic
     for table in TABLES:
         name = f"{schema}.{table}"
         if place.sql(f"SELECT to_regclass('{name}') IS NOT NULL", url=url) == [(True,)]:
-            text = f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text COLLATE \"C\")) FROM {name} t"
-            found[table] = place.sql(text, url=url)[0][0]
+            found[table] = place.sql(_HASH.format(row="t::text", name=name), url=url)[0][0]
     return found
+
+
+def rows_without_pii(place: Place, *, url: str | None = None, schema: str = "public") -> dict[str, str]:
+    """The same without the columns of the scope pii, whether the tables have them or not."""
+    row = "(to_jsonb(t) - '{column}')::text"
+    return {
+        table: place.sql(_HASH.format(row=row.format(column=column), name=f"{schema}.{table}"), url=url)[0][0]
+        for table, column in PII.items()
+    }
 
 
 def next_order(place: Place, *, url: str | None = None) -> int:

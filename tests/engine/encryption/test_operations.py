@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from moi_backup.errors import Damaged, UsageError, WrongKey
+from moi_backup.errors import Damaged, NoRepository, UsageError, WrongKey
 from moi_backup.model.table import TableName
 from moi_backup.operations.check_keys import check_keys
 from moi_backup.operations.destroy_scope import destroy_scope
@@ -312,8 +312,9 @@ def test_an_init_that_was_cut_is_completed(shop: Deployment, tmp_path: Path) -> 
     cut.configure(SCOPES)
     cut.initialise()
     (tmp_path / "cut" / "repository" / "keys" / "default" / "1").unlink()
-    with pytest.raises(Damaged, match="keys/default/1"):
+    with pytest.raises(NoRepository, match="not finished") as refused:
         cut.backups()
+    assert "moi-backup init again" in refused.value.remedy
     cut.initialise()
     assert cut.back_up().manifest.rows
     with pytest.raises(UsageError):

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -56,15 +57,16 @@ def test_a_failed_backup_deletes_nothing_that_an_earlier_one_needs(two_tables: D
 
 
 def test_temporary_files_of_killed_backups_go_after_a_day(two_tables: Deployment) -> None:
-    """A fresh folder may belong to a running backup and stays; an abandoned one goes."""
+    """A fresh folder may belong to a running backup and stays; an abandoned one goes; by the clock that is given."""
     store = two_tables.workspace.store()
     fresh, old = store.scratch() / "backup-1-aa", store.scratch() / "backup-2-bb"
     for folder in (fresh, old):
         folder.mkdir()
         (folder / "0").write_bytes(b"x")
-    long_ago = old.stat().st_mtime - ABANDONED_SECONDS - 1
-    os.utime(old, (long_ago, long_ago))
-    with scratch_folder(store) as own:
+    now = two_tables.workspace.clock.now() + timedelta(days=300)
+    for folder, age in ((fresh, 10.0), (old, ABANDONED_SECONDS + 1)):
+        os.utime(folder, (now.timestamp() - age, now.timestamp() - age))
+    with scratch_folder(store, now=now) as own:
         assert own.is_dir()
     assert (fresh.exists(), old.exists(), own.exists()) == (True, False, False)
 

@@ -10,6 +10,7 @@ import pytest
 
 from moi_backup.errors import Damaged, Locked, MoiError, StorageError
 from moi_backup.model.restore import RestoreRequest
+from moi_backup.operations.progress import Silent
 from moi_backup.operations.restore import restore
 from moi_backup.operations.take_backup import BackupRequest, take_backup
 from moi_backup.operations.verify import verify
@@ -91,10 +92,19 @@ def require_right(deployment: Deployment) -> None:
     assert (found.faults, found.notes) == ((), ())
 
 
+def two_objects(deployment: Deployment, kind: str) -> tuple[str, str]:
+    """The first and the last of the kind; of tables/ two table manifests, for an unread one hides its chunk lists."""
+    if kind == "tables/":
+        first, last = [f"tables/{entry.manifest}" for entry in deployment.backups()[-1].tables]
+    else:
+        first, *_, last = sorted(deployment.objects(kind))
+    return first, last
+
+
 @pytest.mark.parametrize("kind", ["backups/", "chain/", "chunks/public.orders/", "tables/"])
 def test_objects_exchanged_for_each_other_are_named_and_never_restored(shop, kind):
     """Each of the two is whole, and neither is what its name says."""
-    first, *_, last = sorted(shop.objects(kind))
+    first, last = two_objects(shop, kind)
     exchanged = faulty(shop, Exchanged({first: last, last: first}))
     found = verify(exchanged, read_data=True)
     assert found.exit_code == Damaged.exit_code
@@ -153,6 +163,35 @@ def test_a_lease_that_was_taken_while_the_store_failed_is_given_back(shop, carri
     with pytest.raises(StorageError, match="leases/writer/"):
         take_backup(faulty(shop, fault), BackupRequest())
     require_right(shop)
+
+
+class UnreleasableLease(Fault):
+    """From a backup's publication on no heartbeat can be written."""
+
+    def before(self, call: Call) -> None:
+        published = any(seen.method == "create" and seen.name.startswith("chain/") for seen in self.seen[:-1])
+        if published and call.method == "put" and call.name.startswith("leases/"):
+            raise StorageError(f"Could not put {call.name}: the medium failed.")
+
+
+class Warned(Silent):
+    """Collects warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def test_a_published_backup_whose_lease_cannot_be_released_is_done_and_says_so(shop):
+    """The release comes last and undoes nothing; the lease runs out by itself."""
+    warned, known = Warned(), len(shop.backups())
+    made = take_backup(faulty(shop, UnreleasableLease()), BackupRequest(), progress=warned).manifest.id
+    assert [manifest.id for manifest in shop.backups()][known:] == [made]
+    [warning] = warned.warnings
+    assert "All is done" in warning
+    assert "leases/writer/" in warning
 
 
 class FailingName(Fault):

@@ -112,6 +112,20 @@ def test_wherever_a_cut_expiry_left_the_manifest_the_chain_decides(shop: Deploym
     assert shop.faults() == []
 
 
+def test_a_command_that_was_cut_can_be_repeated(shop: Deployment):
+    """What is done already is noted, the rest is done; when nothing is left to do, that is said."""
+    first, second, last = ids(shop)
+    expire_backups(shop.workspace, [first])
+    done = expire_backups(shop.workspace, [first, second])
+    assert (done.backups, done.notes) == ((second,), (f"{first} is in the trash already.",))
+    with pytest.raises(UsageError, match="is in the trash"):
+        expire_backups(shop.workspace, [first, second])
+    undelete_backups(shop.workspace, [first])
+    again = undelete_backups(shop.workspace, [first, second])
+    assert (again.backups, again.notes) == ((second,), (f"{first} is listed already.",))
+    assert ids(shop) == [first, second, last]
+
+
 def test_a_backup_that_expired_less_than_the_grace_ago_stays(shop: Deployment):
     """By the store's own time; the plan says from when it may go, and an older one goes."""
     first, second, _ = ids(shop)

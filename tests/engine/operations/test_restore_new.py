@@ -27,6 +27,8 @@ CREATE TABLE a_heir (more int) INHERITS (z_base);
 INSERT INTO a_heir VALUES (2, '2025-01-01', 3);
 """
 
+FOREIGN_KEYS = "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f'"
+
 
 @pytest.fixture
 def shop(deployment: Deployment) -> Deployment:
@@ -160,6 +162,28 @@ def test_a_foreign_key_that_cannot_be_made_is_a_problem_and_its_rows_stay(shop, 
     assert failures(result) == {}
     assert "orders_customer_fkey" in " ".join(result.problems)
     assert result.exit_code == 3
+    assert rows_of(target, "public.orders") == rows_of(shop.url, "public.orders")
+
+
+def test_a_table_restored_alone_keeps_its_foreign_key_to_a_table_that_is_there(shop, empty_database):
+    """The key is made and checked against the rows there, and the table there is left as it is."""
+    target = empty_database()
+    assert shop.restore(target, tables=(TableName("public", "customers"),)).complete
+    assert shop.restore(target, tables=(TableName("public", "orders"),)).complete
+    [key] = shop.sql(FOREIGN_KEYS)
+    assert shop.sql(FOREIGN_KEYS, url=target) == [key]
+    for table in ("public.customers", "public.orders"):
+        assert rows_of(target, table) == rows_of(shop.url, table)
+
+
+def test_a_foreign_key_that_the_rows_there_break_is_a_problem_and_the_rows_stay(shop, empty_database):
+    """A customer that an order names is gone from the table that is there."""
+    target = empty_database()
+    assert shop.restore(target, tables=(TableName("public", "customers"),)).complete
+    shop.sql("DELETE FROM customers", url=target)
+    result = shop.restore(target, tables=(TableName("public", "orders"),))
+    assert failures(result) == {}
+    assert "orders_customer_fkey" in " ".join(result.problems)
     assert rows_of(target, "public.orders") == rows_of(shop.url, "public.orders")
 
 

@@ -106,6 +106,16 @@ def test_a_foreign_key_to_a_table_that_is_not_restored_is_left_out_by_name(shop,
     assert sum("fk constraint" in omitted.what for omitted in plan.omitted) == 2
 
 
+def test_of_a_table_that_is_there_only_a_foreign_key_makes_use(shop, tmp_path):
+    """Nothing that belongs to it is created again."""
+    there = [CUSTOMER, TableName("public", "unrelated")]
+    plan = plan_schema(dumped(shop, "shop", tmp_path / "a"), [ORDER], roles=(), existing=there)
+    alone = plan_schema(dumped(shop, "shop", tmp_path / "b"), [ORDER], roles=())
+    assert not [omitted for omitted in plan.omitted if "fk constraint" in omitted.what]
+    assert len(plan.final) == len(alone.final) + 2
+    assert (plan.shared, plan.tables) == (alone.shared, alone.tables)
+
+
 def test_tables_come_in_the_order_in_which_they_can_be_created(shop, tmp_path):
     """The order of the request does not matter, nor do partitions appear as tables of their own."""
     plan = plan_schema(dumped(shop, "shop", tmp_path / "a"), reversed(TABLES), roles=())

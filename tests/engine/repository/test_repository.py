@@ -55,7 +55,7 @@ def test_a_history_without_identity_is_damage_and_not_an_empty_place(store: Loca
     [
         (b'{"created_at":"","format":2,"id":"%s"}' % (b"0" * 32), NoRepository),
         (b'{"created_at":"","encryption":{"scheme":2},"format":1,"id":"%s"}' % (b"0" * 32), NoRepository),
-        (b'{"created_at":"","encryption":{"scheme":1},"format":1,"id":"%s"}' % (b"0" * 32), DamagedObject),
+        (b'{"created_at":"","encryption":{"scheme":1},"format":1,"id":"%s"}' % (b"0" * 32), NoRepository),
         (b'{"created_at":"","format":1,"id":"../../x"}', DamagedObject),
         (b"", DamagedObject),
     ],
@@ -63,10 +63,14 @@ def test_a_history_without_identity_is_damage_and_not_an_empty_place(store: Loca
 def test_a_repository_this_version_cannot_read_is_refused_by_name(
     store: LocalStore, tmp_path: Path, data: bytes, error: type[MoiError]
 ):
-    """Newer, encrypted and rotten repositories are three different errors."""
+    """A newer or unfinished one is none; a rotten one, and one with a history and no keys, is damaged."""
     store.put("repository.json", data)
     with pytest.raises(error):
         open_repository(store, heads=tmp_path)
+    if b'"scheme":1' in data:
+        store.put("chain/0000000001", b"a history")
+        with pytest.raises(DamagedObject, match="keys/default/1"):
+            open_repository(store, heads=tmp_path)
 
 
 def test_a_document_that_is_there_is_not_written_again(repository: Repository):
