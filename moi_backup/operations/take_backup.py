@@ -35,7 +35,7 @@ from moi_backup.postgres.connection_url import address_of
 from moi_backup.postgres.fingerprint import server_fingerprint, still_valid, table_fingerprint
 from moi_backup.postgres.session import Connection, CoordinatingSnapshot, begin, connect
 from moi_backup.repository.backups import is_recovery_point, read_backup
-from moi_backup.repository.chain import append, published, read_chain
+from moi_backup.repository.chain import Chain, append, published, read_chain
 from moi_backup.repository.layout import new_backup_id
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.marks import damaged_chunks, refuse_while_pruned
@@ -117,11 +117,12 @@ def _names(conn: Connection, workspace: Workspace, request: BackupRequest) -> tu
 
 
 class _Unpublished(NamedTuple):
-    """A backup that is written and not published; `damaged` are the chunks marked damaged when it began."""
+    """A backup that is written and not published; `chain` and the chunks marked `damaged` are as when it began."""
 
     manifest: BackupManifest
     tables: tuple[TableManifest, ...]
     damaged: frozenset[str]
+    chain: Chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,9 @@ class _Run:
     def take(self, names: Sequence[TableName]) -> BackupResult:
         started = self.workspace.clock.now()
         with scratch_folder(self.repository.store) as scratch:
-            manifest, tables, damaged = self._settled(names, started, scratch)
-            self._publish(manifest, started, damaged)
-        return BackupResult(manifest, tables, self.lease.epoch)
+            written = self._settled(names, started, scratch)
+            self._publish(written, started)
+        return BackupResult(written.manifest, written.tables, self.lease.epoch)
 
     def _settled(self, names: Sequence[TableName], started: datetime, scratch: Path) -> _Unpublished:
         """Try until nothing changes the schema meanwhile; raises what stopped the last attempt."""
@@ -164,7 +165,8 @@ class _Run:
 
     def _write(self, names: Sequence[TableName], started: datetime, scratch: Path, created: list[str]) -> _Unpublished:
         """Write everything but the manifest itself and the chain entry; `created` collects new chunks as they come."""
-        base = self._base()
+        chain = read_chain(self.repository)
+        base = self._base(chain)
         damaged = damaged_chunks(self.repository.store)
         with ArrowSession(self.url) as session:
             snapshot, (tables, schema) = self._snapshot(names, session, base, scratch)
@@ -182,7 +184,7 @@ class _Run:
         manifest = self._manifest(started, snapshot, schema, written, base)
         self._require_unchanged(written)
         self.conn.rollback()
-        return _Unpublished(manifest, tuple(table for table, _ in written), damaged)
+        return _Unpublished(manifest, tuple(table for table, _ in written), damaged, chain)
 
     def _require_unchanged(self, written: Sequence[tuple[TableManifest, TableEntry]]) -> None:
         """Compare definitions with how they stand outside of the snapshot, while the locks are still held.
@@ -202,9 +204,8 @@ class _Run:
                         remedy="Run the backup again when nobody changes the schema.",
                     )
 
-    def _base(self) -> BackupManifest | None:
+    def _base(self, chain: Chain) -> BackupManifest | None:
         """The newest complete backup, whose chunks are reused where they are whole. A damaged one is passed over."""
-        chain = read_chain(self.repository)
         for backup in reversed(published(chain)):
             try:
                 manifest = read_backup(self.repository, chain, backup)
@@ -311,10 +312,11 @@ class _Run:
             timezone=self.workspace.configuration.source.timezone,
         )
 
-    def _publish(self, manifest: BackupManifest, started: datetime, damaged: frozenset[str]) -> None:
+    def _publish(self, written: _Unpublished, started: datetime) -> None:
         """Read back what the manifest names, then write it and the chain entry that makes it a backup."""
         # Chunks marked since the beginning; those marked before were written anew.
-        read_back(self.repository, manifest, damaged=damaged_chunks(self.repository.store) - damaged)
+        manifest = written.manifest
+        read_back(self.repository, manifest, damaged=damaged_chunks(self.repository.store) - written.damaged)
         self._require_time(started)
         refuse_while_pruned(self.repository.store)
         stored = self.repository.write_backup(manifest)
@@ -325,6 +327,7 @@ class _Run:
             manifest=stored,
             at=self.workspace.clock.now(),
             lease=self.lease,
+            after=written.chain,
         )
 
     def _require_all(self, names: Sequence[TableName]) -> None:

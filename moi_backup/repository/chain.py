@@ -54,22 +54,25 @@ class ChainScan:
     damage: tuple[DamagedObject, ...]
 
 
-def read_chain(repository: Repository) -> Chain:
-    """The history, checked: dense, every `previous` right, nothing gone that was seen before. Raises DamagedObject."""
-    scan = scan_chain(repository)
+def read_chain(repository: Repository, *, after: Chain | None = None) -> Chain:
+    """The history, checked: dense, every `previous` right, nothing gone that was seen before. Raises DamagedObject.
+
+    `after` is the history as the same operation read it before: only its head is read again, and what followed.
+    """
+    scan = scan_chain(repository, after=after)
     if scan.damage:
         raise scan.damage[0]
     return Chain(scan.entries, scan.head, keep_head(_head_file(repository), scan.head))
 
 
-def scan_chain(repository: Repository) -> ChainScan:
-    """The history as far as it can be read, with all damage instead of the first."""
+def scan_chain(repository: Repository, *, after: Chain | None = None) -> ChainScan:
+    """The history as far as it can be read, with all damage instead of the first; `after` as for `read_chain`."""
     seen = seen_head(_head_file(repository))  # before the chain: another process may append meanwhile
-    entries: list[ChainEntry] = []
+    entries = list(after.entries[:-1]) if after else []
     damage: list[DamagedObject] = []
     hashes = {0: NOTHING_BEFORE}
     last = 0
-    for seq, data in _stored_entries(repository.store):
+    for seq, data in _stored_entries(repository.store, first=len(entries) + 1):
         last = seq
         if data is None:
             damage.append(DamagedObject(layout.chain_name(seq), "missing", "is missing from the chain"))
@@ -81,20 +84,28 @@ def scan_chain(repository: Repository) -> ChainScan:
             damage.append(error)
             continue
         damage += _link_damage(entries[-1], hashes.get(seq - 1))
-    damage += _head_damage(seen, hashes, last=last)
+    for head in (seen, after.head) if after else (seen,):
+        damage += _head_damage(head, hashes, last=last)
     return ChainScan(tuple(entries), Head(last, hashes.get(last, NOTHING_BEFORE)), tuple(damage))
 
 
 def append(
-    repository: Repository, *, action: ChainAction, backup: str, at: datetime, lease: Lease, manifest: str = ""
+    repository: Repository,
+    *,
+    action: ChainAction,
+    backup: str,
+    at: datetime,
+    lease: Lease,
+    manifest: str = "",
+    after: Chain | None = None,
 ) -> ChainEntry:
-    """Add an entry after the last one, again and again until no other writer is faster.
+    """Add an entry after the last one, again and again until no other writer is faster; `after` as for `read_chain`.
 
     `manifest` is the blake3 of the stored manifest and needed for `publish`; the others repeat that of the publish.
     Raises UsageError when the action does not fit the backup's state, Locked when the lease is lost.
     """
     for _ in range(_ATTEMPTS):
-        chain = read_chain(repository)
+        chain = read_chain(repository, after=after)
         entry = next_entry(chain, action=action, backup=backup, at=at, epoch=lease.epoch, manifest=manifest)
         data = documents.encode_document(entry)
         lease.assert_held()
@@ -147,16 +158,16 @@ def manifest_hashes(chain: Chain) -> dict[str, str]:
     return chain.manifests
 
 
-def _stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
-    """Bytes of every entry from 1; None for a gap.
+def _stored_entries(store: Store, *, first: int) -> Iterator[tuple[int, bytes | None]]:
+    """Bytes of every entry from the first wanted one; None for a gap.
 
     The listing tells only how far to look: a folder that is read while entries are added may show a later one
     without an earlier one.
     """
     listed = max((_seq_of(info.name) for info in store.list(layout.CHAIN)), default=0)
-    names = map(layout.chain_name, range(1, listed + 1))
-    yield from enumerate(in_order(partial(_get, store), names, threads=store.requests_at_once), start=1)
-    seq = listed + 1
+    names = map(layout.chain_name, range(first, listed + 1))
+    yield from enumerate(in_order(partial(_get, store), names, threads=store.requests_at_once), start=first)
+    seq = max(first, listed + 1)
     while (data := _get(store, layout.chain_name(seq))) is not None:
         yield seq, data
         seq += 1
