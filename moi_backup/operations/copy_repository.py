@@ -168,7 +168,7 @@ class _Run:
             for name in plan.unsettled
         ]
         self._progress.start(_TASK, total=sum(info.size for stage in plan.stages for info in stage), unit="bytes")
-        with scratch_folder(self._target) as scratch:
+        with scratch_folder(self._target, now=self._workspace.clock.now()) as scratch:
             copier = ObjectCopier(self._source.store, self._target, self._source.checks, scratch)
             for stage in plan.stages:
                 not_copied += self._carried(copier, stage)
@@ -201,7 +201,7 @@ class _Run:
         """Then they take their place, and what lay in the trash only for that goes (where deleting is allowed)."""
         if not plan.rewritten:
             return []
-        with scratch_folder(self._target) as scratch:
+        with scratch_folder(self._target, now=self._workspace.clock.now()) as scratch:
             copier = ObjectCopier(self._source.store, self._target, self._source.checks, scratch)
             refused = copier.copy(plan.rewritten, done=self._counted)
         failed = {found.object for found in refused}

@@ -192,7 +192,7 @@ class _Repair:
         if not objects:
             return
         self._progress.start(_TASK, total=sum(info.size for info in objects), unit="bytes")
-        with scratch_folder(self._plan.store) as scratch:
+        with scratch_folder(self._plan.store, now=self._workspace.clock.now()) as scratch:
             copier = ObjectCopier(copy, self._plan.store, self._checks(copy), scratch)
             refused = copier.copy(objects, done=self._done)
         self._progress.finish(_TASK, f"{len(objects) - len(refused)} objects")
