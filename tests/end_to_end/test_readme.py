@@ -26,11 +26,22 @@ def test_every_command_of_the_readme_works_as_written(reader: Reader) -> None:
     query = re.search(r"`(moi-backup query latest '.*?')`", README)
     assert query is not None
     assert "2026-11-09" in reader.types(query[1].replace("moi-backup", ".venv/bin/moi-backup"))
+    _everything_encrypted(reader)
     del reader.environment["MOI_SOURCE_URL"]  # the database is gone
     for command in PAGE.section("Dagster is down?"):
         reader.types(command)
     with psycopg.connect(reader.own["postgresql://postgres@new-server:5432/postgres"]) as restored:
         assert restored.execute(week).fetchone() == before
+
+
+def _everything_encrypted(reader: Reader) -> None:
+    plain = dict(reader.environment)
+    for command in PAGE.section("Encrypted"):
+        reader.types(command)
+    reader.types(".venv/bin/moi-backup key check")
+    del reader.environment["MOI_KEY_1"]
+    reader.types(".venv/bin/moi-backup backups", code=12)
+    reader.environment = plain
 
 
 def test_the_make_targets_of_the_readme_exist() -> None:
