@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from moi_backup.operations import store_ahead
+from moi_backup.operations import copy_objects, store_ahead
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.storage.local import LocalStore
 from moi_backup.storage.s3 import S3Store
@@ -34,10 +34,12 @@ DATABASE = (
 def instrument(points: Points, *, folder: str) -> None:
     """Number the calls of every store and database session, and changes of files below the folder.
 
-    One thread stores chunks instead of two, and nothing is asked or read at once: it would vary what a number means.
+    One thread stores or copies chunks, and nothing is asked or read at once: it would vary what a number means.
     """
     assert store_ahead.THREADS >= 1
     store_ahead.THREADS = 1
+    assert copy_objects.ON_DISKS >= 1
+    copy_objects.ON_DISKS = 1
     os.cpu_count = lambda: 1
     for kind in STORES:
         assert kind.requests_at_once

@@ -9,6 +9,7 @@ from moi_backup.errors import Damaged, PartlyDone
 from moi_backup.model.restore import RestoreResult
 from moi_backup.model.table import TableName
 from moi_backup.operations.verify import verify
+from tests.engine.crash.copying import COPIES
 from tests.engine.crash.deletions import DELETIONS
 from tests.engine.crash.encrypted import ENCRYPTED
 from tests.engine.crash.making import (
@@ -177,5 +178,6 @@ OPERATIONS = {
     ),
     "verify": Operation(_prepare_backup, _verify, _look_after_verify, _go_on_after_verify),
     **DELETIONS,
+    **COPIES,
     **ENCRYPTED,
 }

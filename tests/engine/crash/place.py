@@ -14,13 +14,14 @@ from tests.engine.storage.faults import Fault, FaultyWorkspace
 class Place(Deployment):
     """`target` is the URL of the second database; `bucket` an address instead of the folder, reached by `aws`.
 
-    `fault` is what the repository's store does wrong, if anything.
+    `fault` is what the stores do wrong, if anything; `state` the folder that remembers the repository.
     """
 
     target: str
     bucket: str = ""
     aws: dict[str, str] = field(default_factory=dict[str, str])
     fault: Fault | None = None
+    state: str = "state"
 
     @property
     def environ(self) -> dict[str, str]:
@@ -28,7 +29,7 @@ class Place(Deployment):
         return {
             "MOI_SOURCE_URL": self.url,
             "MOI_REPOSITORY": self.bucket or str(self.folder / "repository"),
-            "MOI_STATE": str(self.folder / "state"),
+            "MOI_STATE": str(self.folder / self.state),
             "MOI_CONFIG": str(self.folder / "moi.toml"),
             **self.aws,
             **self.keys,

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from moi_backup.errors import StorageError
 from moi_backup.operations.workspace import Workspace
+from moi_backup.settings import RepositorySetting
 from moi_backup.storage.store import ObjectInfo, Store
 
 READS = ("get", "local")
@@ -154,13 +155,17 @@ class FaultyStore:
 
 @dataclass(frozen=True)
 class FaultyWorkspace(Workspace):
-    """A workspace whose repository lies in a faulty store."""
+    """A workspace whose repository and copy lie in faulty stores."""
 
     fault: Fault = field(default_factory=Fault)
 
     def store(self) -> Store:
         """The repository's store behind the fault."""
         return FaultyStore(super().store(), self.fault)
+
+    def copy_store(self, place: RepositorySetting | None = None) -> Store:
+        """The copy's store behind the same fault."""
+        return FaultyStore(super().copy_store(place), self.fault)
 
 
 class FailingCall(Fault):
