@@ -66,8 +66,13 @@ class KeyRing:
         """What keys the digests of a scope; None in a repository without encryption. Raises WrongKey."""
         if not self.encrypted:
             return None
-        held = next((key for (name, _), key in self.keys.items() if name == scope), None)
+        of_scope = {number: key for (name, number), key in self.keys.items() if name == scope}
+        held = of_scope.get(self.current.get(scope, 1)) or next(iter(of_scope.values()), None)
         return self.key(scope).digest if held is None else held.digest
+
+    def exists(self, scope: str, number: int) -> bool:
+        """Whether there is such a key, held or not."""
+        return (scope, number) in self.keys or (scope, number) in self.withheld
 
     def holds(self, scope: str) -> bool:
         """Whether what is in a scope can be written and read."""

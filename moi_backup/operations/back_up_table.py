@@ -32,7 +32,7 @@ from moi_backup.postgres.change_scan import scan_days
 from moi_backup.postgres.export import Read, RowSource, plan_reads, select_rows
 from moi_backup.postgres.sequences import read_sequences
 from moi_backup.postgres.session import Connection
-from moi_backup.repository import layout
+from moi_backup.repository.layout import chunk_folder
 from moi_backup.repository.marks import unmark_damaged
 from moi_backup.repository.repository import Repository
 from moi_backup.repository.stored_sizes import StoredSizes, sizes_below
@@ -122,7 +122,7 @@ class TableBackup:
         limited: bool,
     ) -> list[_Stored]:
         """The chunks of all spans in day order: the base's where nothing changed, else read and stored."""
-        sizes = sizes_below(self.repository.store, (layout.chunk_folder(table.name),) if base else ())
+        sizes = sizes_below(self.repository.store, (chunk_folder(table.name),) if base else ())
         kept = [self._unchanged(table, span, scan, base, sizes) for span in spans]
         wanted = [not chunks for chunks in kept]
         reads = plan_reads(spans, wanted)

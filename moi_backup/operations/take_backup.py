@@ -36,7 +36,7 @@ from moi_backup.postgres.connection_url import address_of
 from moi_backup.postgres.fingerprint import server_fingerprint, still_valid, table_fingerprint
 from moi_backup.postgres.session import Connection, CoordinatingSnapshot, begin, connect
 from moi_backup.repository.backups import is_recovery_point, read_backup
-from moi_backup.repository.chain import append, published, read_chain
+from moi_backup.repository.chain import Chain, append, published, read_chain
 from moi_backup.repository.layout import new_backup_id
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.marks import damaged_chunks, with_marks
@@ -119,11 +119,12 @@ def _names(conn: Connection, workspace: Workspace, request: BackupRequest) -> tu
 
 
 class _Unpublished(NamedTuple):
-    """A backup that is written and not published; `damaged` are the chunks marked damaged when it began."""
+    """A backup that is written and not published; `chain` and the chunks marked `damaged` are as when it began."""
 
     manifest: BackupManifest
     tables: tuple[TableManifest, ...]
     damaged: frozenset[str]
+    chain: Chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +144,12 @@ class _Run:
         created: list[str] = []
         with scratch_folder(self.repository.store, now=started) as scratch:
             try:
-                manifest, tables, damaged = self._settled(names, started, scratch, created)
+                written = self._settled(names, started, scratch, created)
             except BaseException:  # whatever stopped it: nothing is published yet
                 delete_unpublished(self.repository, created, lease=self.lease, now=self.workspace.clock.now)
                 raise
-            self._publish(manifest, started, damaged)
-        return BackupResult(manifest, tables, self.lease.epoch)
+            self._publish(written, started)
+        return BackupResult(written.manifest, written.tables, self.lease.epoch)
 
     def _settled(
         self, names: Sequence[TableName], started: datetime, scratch: Path, created: list[str]
@@ -165,7 +166,8 @@ class _Run:
 
     def _write(self, names: Sequence[TableName], started: datetime, scratch: Path, created: list[str]) -> _Unpublished:
         """Write everything but the manifest itself and the chain entry; `created` collects new chunks as they come."""
-        base = self._base()
+        chain = read_chain(self.repository)
+        base = self._base(chain)
         damaged = damaged_chunks(self.repository.store)
         with ArrowSession(self.url) as session:
             snapshot, (tables, schema) = self._snapshot(names, session, base, scratch)
@@ -183,7 +185,7 @@ class _Run:
         manifest = self._manifest(started, snapshot, schema, written, base)
         self._require_unchanged(written)
         self.conn.rollback()
-        return _Unpublished(manifest, tuple(table for table, _ in written), damaged)
+        return _Unpublished(manifest, tuple(table for table, _ in written), damaged, chain)
 
     def _require_unchanged(self, written: Sequence[tuple[TableManifest, TableEntry]]) -> None:
         """Compare definitions with how they stand outside of the snapshot, while the locks are still held.
@@ -203,9 +205,8 @@ class _Run:
                         remedy="Run the backup again when nobody changes the schema.",
                     )
 
-    def _base(self) -> BackupManifest | None:
+    def _base(self, chain: Chain) -> BackupManifest | None:
         """The newest complete backup, whose chunks are reused where they are whole. A damaged one is passed over."""
-        chain = read_chain(self.repository)
         for backup in reversed(published(chain)):
             try:
                 manifest = read_backup(self.repository, chain, backup)
@@ -312,10 +313,11 @@ class _Run:
             timezone=self.workspace.configuration.source.timezone,
         )
 
-    def _publish(self, manifest: BackupManifest, started: datetime, damaged: frozenset[str]) -> None:
+    def _publish(self, written: _Unpublished, started: datetime) -> None:
         """Read back what the manifest names, then write it and the chain entry that makes it a backup."""
         # Chunks marked since the beginning; those marked before were written anew.
-        read_back(self.repository, manifest, damaged=damaged_chunks(self.repository.store) - damaged)
+        manifest = written.manifest
+        read_back(self.repository, manifest, damaged=damaged_chunks(self.repository.store) - written.damaged)
         self._require_time(started)
         stored = self.repository.write_backup(manifest)
         append(
@@ -325,6 +327,7 @@ class _Run:
             manifest=stored,
             at=self.workspace.clock.now(),
             lease=self.lease,
+            after=written.chain,
         )
 
     def _require_all(self, names: Sequence[TableName]) -> None:

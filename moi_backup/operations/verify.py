@@ -17,6 +17,7 @@ from moi_backup.model.table import TableName
 from moi_backup.model.verdict import Verdict
 from moi_backup.operations.back_up_table import digest_of_chunks
 from moi_backup.operations.judge_backup import Judge, judge_table
+from moi_backup.operations.judge_keys import judge_keys
 from moi_backup.operations.locked_columns import locked_columns
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.read_data import DataReader, files_to_read
@@ -24,7 +25,7 @@ from moi_backup.operations.workspace import Workspace
 from moi_backup.repository import layout
 from moi_backup.repository.backups import is_recovery_point, resolve_backup, try_backups
 from moi_backup.repository.chain import Chain, published, scan_chain
-from moi_backup.repository.marks import damaged_chunks, mark_damaged, unmark_damaged
+from moi_backup.repository.marks import damaged_chunks, mark_damaged, read_marks, unmark_damaged
 from moi_backup.repository.reachability import ReachableChunk, list_debris, reachable_chunks
 from moi_backup.repository.reading import SharedDocuments, Unreadable
 from moi_backup.repository.repository import Repository
@@ -167,8 +168,11 @@ class _Run:
         faults = verify_structure(self._repository, chosen)
         manifests = self._manifests(published(self._chain) if chosen is None else chosen)
         reader = DataReader(self._repository, self._progress)
-        data = self._read(reader, manifests, faults, subset) if read_data else None
-        found = tuple(faults + reader.faults)
+        chunks = self._chunks(manifests) if read_data or self._repository.ring.encrypted else []
+        of_keys, notes = judge_keys(self._workspace, self._repository, chunks)
+        data = self._read(reader, manifests, chunks, faults, subset) if read_data else None
+        found = tuple(faults + of_keys + reader.faults)
+        self._notes += [*notes, *self._lost_marks()]
         marked, unmarked = self._mark(reader)
         judged = _to_judge(manifests)
         return Verification(
@@ -197,15 +201,23 @@ class _Run:
                 self._notes.append(f"Backup {backup}: its manifest cannot be read, so neither can its data.")
         return found
 
+    def _chunks(self, manifests: Sequence[BackupManifest]) -> list[ReachableChunk]:
+        lost: list[Unreadable] = []  # the structure has named them
+        return list(reachable_chunks(self._repository, manifests, on_damage=lost.append))
+
     def _read(
-        self, reader: DataReader, manifests: Sequence[BackupManifest], faults: Sequence[Fault], subset: Subset | None
+        self,
+        reader: DataReader,
+        manifests: Sequence[BackupManifest],
+        reachable: Sequence[ReachableChunk],
+        faults: Sequence[Fault],
+        subset: Subset | None,
     ) -> DataRead:
         started = self._workspace.clock.monotonic()
-        lost: list[Unreadable] = []  # the structure has named them
         known = {fault.object for fault in faults}
         chunks = [
             item
-            for item in reachable_chunks(self._repository, manifests, on_damage=lost.append)
+            for item in reachable
             if (subset is None or item.chunk.stored in subset)
             and layout.chunk_name(item.table, item.chunk) not in known
         ]
@@ -262,6 +274,19 @@ class _Run:
                     continue
                 verdicts.append(_table_verdict(table, statement, verdict))
         return tuple(verdicts)
+
+    def _lost_marks(self) -> list[str]:
+        """Marks for deletion that are not what the chain says; no backup depends on one."""
+        try:
+            marks = read_marks(self._repository, self._chain)
+        except StorageError as error:
+            return [f"Marks for deletion were not looked at: {error.what}"]
+        return [
+            f"{mark.object_name} is not the list that the chain names; no backup needs it, and what it listed is found "
+            "again by the next prune."
+            for mark in marks
+            if mark.names is None
+        ]
 
     def _debris(self) -> DebrisFound | None:
         try:

@@ -60,45 +60,57 @@ class ChainScan:
     damage: tuple[DamagedObject, ...]
 
 
-def read_chain(repository: Repository) -> Chain:
-    """The history, checked: dense, every `previous` right, nothing gone that was seen before. Raises DamagedObject."""
-    scan = scan_chain(repository)
+def read_chain(repository: Repository, *, after: Chain | None = None) -> Chain:
+    """The history, checked: dense, every `previous` right, nothing gone that was seen before. Raises DamagedObject.
+
+    `after` is the history as the same operation read it before: only its head is read again, and what followed.
+    """
+    scan = scan_chain(repository, after=after)
     if scan.damage:
         raise scan.damage[0]
-    return Chain(scan.entries, scan.head, keep_head(_head_file(repository), scan.head))
+    return Chain(scan.entries, scan.head, _remembered(repository, scan.head))
 
 
-def scan_chain(repository: Repository) -> ChainScan:
-    """The history as far as it can be read, with all damage instead of the first.
+def scan_chain(repository: Repository, *, after: Chain | None = None) -> ChainScan:
+    """The history as far as it can be read, with all damage instead of the first; `after` as for `read_chain`.
 
     Raises NoRepository for an entry that a newer version wrote; one that only looks so, because it is not what was
     written, is damage like any other.
     """
     head_file = _head_file(repository)
     seen, unreadable = _seen(head_file)  # before the chain: another process may append meanwhile
-    read = _read_entries(repository)
+    read = _read_entries(repository, after=after)
     found = replaced(read.entries, read.hashes, seen=seen, seen_in=str(head_file))
     for seq, error in read.newer.items():
         if seq not in found:
             raise error
     named = {damage.object_name for damage in read.damage}
     contradicted = [damage for damage in found.values() if damage.object_name not in named]
-    damage = (*unreadable, *read.damage, *contradicted, *_cut_off(seen, last=read.last, seen_in=str(head_file)))
+    damage = [*unreadable, *read.damage, *contradicted, *_cut_off(seen, last=read.last, seen_in=str(head_file))]
+    if after and read.hashes.get(after.head.seq) != after.head.hash and not damage:
+        damage.append(DamagedObject(layout.chain_name(after.head.seq), "content", "is not what it was a moment ago"))
     entries = tuple(entry for seq, entry in read.entries.items() if seq not in found)
-    return ChainScan(entries, Head(read.last, read.hashes.get(read.last, NOTHING_BEFORE)), damage)
+    return ChainScan(entries, Head(read.last, read.hashes.get(read.last, NOTHING_BEFORE)), tuple(damage))
 
 
 def append(
-    repository: Repository, *, action: ChainAction, backup: str, at: datetime, lease: Lease, manifest: str = ""
+    repository: Repository,
+    *,
+    action: ChainAction,
+    backup: str,
+    at: datetime,
+    lease: Lease,
+    manifest: str = "",
+    after: Chain | None = None,
 ) -> ChainEntry:
-    """Add an entry after the last one, again and again until no other writer is faster.
+    """Add an entry after the last one, again and again until no other writer is faster; `after` as for `read_chain`.
 
     `manifest` is the blake3 of the stored manifest and needed for `publish` and `rewrite`; the others repeat it.
     Raises UsageError when the action does not fit the backup's state, Locked when the lease is lost, or when objects
     were marked for deletion since the writer of a `publish` read the marks: it may have built on them.
     """
     for _ in range(_ATTEMPTS):
-        chain = read_chain(repository)
+        chain = read_chain(repository, after=after)
         if action in _NAMING:
             _refuse_unseen_marks(chain, seen=repository.marked.seen)
         entry = next_entry(chain, action=action, backup=backup, at=at, epoch=lease.epoch, manifest=manifest)
@@ -165,16 +177,16 @@ def manifest_hashes(chain: Chain) -> dict[str, str]:
     return chain.manifests
 
 
-def stored_entries(store: Store) -> Iterator[tuple[int, bytes | None]]:
-    """Bytes of every entry from 1; None for a gap.
+def stored_entries(store: Store, *, first: int = 1) -> Iterator[tuple[int, bytes | None]]:
+    """Bytes of every entry from the first wanted one; None for a gap.
 
     The listing tells only how far to look: a folder that is read while entries are added may show a later one
     without an earlier one.
     """
     listed = max((_seq_of(info.name) for info in store.list(layout.CHAIN)), default=0)
-    names = map(layout.chain_name, range(1, listed + 1))
-    yield from enumerate(in_order(partial(_get, store), names, threads=store.requests_at_once), start=1)
-    seq = listed + 1
+    names = map(layout.chain_name, range(first, listed + 1))
+    yield from enumerate(in_order(partial(_get, store), names, threads=store.requests_at_once), start=first)
+    seq = max(first, listed + 1)
     while (data := _get(store, layout.chain_name(seq))) is not None:
         yield seq, data
         seq += 1
@@ -215,9 +227,10 @@ class _Read:
     last: int = 0
 
 
-def _read_entries(repository: Repository) -> _Read:
-    read = _Read({0: _identity_hash(repository.store)})
-    for seq, data in stored_entries(repository.store):
+def _read_entries(repository: Repository, *, after: Chain | None) -> _Read:
+    known = after.entries[:-1] if after else ()
+    read = _Read({0: _identity_hash(repository.store)}, {entry.seq: entry for entry in known}, last=len(known))
+    for seq, data in stored_entries(repository.store, first=len(known) + 1):
         read.last = seq
         if data is None:
             read.damage.append(DamagedObject(layout.chain_name(seq), "missing", "is missing from the chain"))
@@ -275,6 +288,22 @@ def _refuse_unseen_marks(chain: Chain, *, seen: int) -> None:
 
 def _seq(entry: ChainEntry) -> int:
     return entry.seq
+
+
+def _remembered(repository: Repository, head: Head) -> str:
+    """Remember a head that is new here; why that failed, or "".
+
+    Only when it reads the same a second time: no later entry bears witness to it, and a bit that a medium turned once
+    would look like a replaced history for ever after.
+    """
+    file = _head_file(repository)
+    if head.seq <= seen_head(file).seq:
+        return ""
+    name = layout.chain_name(head.seq)
+    again = _get(repository.store, name)
+    if again is None or documents.digest_of(again) != head.hash:
+        raise DamagedObject(name, "content", "is not what it was a moment ago")
+    return keep_head(file, head)
 
 
 def _head_file(repository: Repository) -> Path:

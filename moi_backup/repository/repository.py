@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -24,7 +24,8 @@ from moi_backup.repository.files import check_file, copy_file
 from moi_backup.repository.key_sources import KeySource, read_keys
 from moi_backup.repository.marked_names import MarkedNames
 from moi_backup.repository.scope_keys import create_key, read_ring, require_master
-from moi_backup.repository.sealing import OVERHEAD, key_number, seal, seal_file, unseal, unseal_file
+from moi_backup.repository.sealed_by import require_possible_key
+from moi_backup.repository.sealing import OVERHEAD, first_bytes, key_number, seal, seal_file, unseal, unseal_file
 from moi_backup.repository.stored_sizes import StoredSizes
 from moi_backup.storage.store import ObjectMissing, Store
 
@@ -84,10 +85,12 @@ class Repository:
         """
         try:
             return self._read_manifest(layout.backup_name(backup), stored=stored)
-        except DamagedObject:
-            with suppress(DamagedObject):
+        except DamagedObject as error:
+            try:
                 return self._read_manifest(layout.trash_name(backup), stored=stored)
-            raise
+            except DamagedObject as second:
+                only_trash = error.kind == "missing" != second.kind  # it is expired: what is damaged lies in the trash
+                raise (second if only_trash else error) from None
 
     def write_table(self, manifest: TableManifest) -> str:
         """Store a table manifest unless it is there; returns its digest."""
@@ -171,6 +174,7 @@ class Repository:
                 yield path
             return
         with self._open(name, digest=None, size=size) as stored, self._scratch_file() as plain:
+            require_possible_key(first_bytes(stored), name=name, ring=self.ring, store=self.store)
             unseal_file(stored, plain, name=name, ring=self.ring)
             hasher = self.ring.name_hasher()
             check_file(plain, name=name, digest=layout.hash_of(digest), size=size - OVERHEAD, hasher=hasher)
@@ -192,6 +196,7 @@ class Repository:
 
     def unsealed(self, stored: bytes, *, name: str) -> bytes:
         """The content of a whole object; raises DamagedObject unless it was stored under this name."""
+        require_possible_key(stored, name=name, ring=self.ring, store=self.store)
         return unseal(stored, name=name, ring=self.ring)
 
     @contextmanager
@@ -350,6 +355,8 @@ def open_repository(store: Store, *, heads: Path, keys: Sequence[KeySource] = ()
 
 
 def _refuse_keys(store: Store, keys: Sequence[KeySource]) -> None:
+    if any(store.list(layout.KEYS)):
+        raise DamagedObject(layout.REPOSITORY, "inconsistent", "says nothing of encryption, and there are keys")
     if keys:
         raise WrongKey(
             f"The repository at {store.address} is not encrypted, but {keys[0].variable} is set.",

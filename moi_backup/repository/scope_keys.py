@@ -191,7 +191,8 @@ def _unwrap(entry: KeyEntry, master: MasterKey, *, repository: str) -> ScopeKey:
         nonce, wrapped = entry.wrapped[:_NONCE_BYTES], entry.wrapped[_NONCE_BYTES:]
         plain = AESGCM(master.secret).decrypt(nonce, wrapped, _bound_to(key, repository))
     except (InvalidTag, ValueError):
-        raise DamagedObject(entry.name, "content", "does not open with the key that wrapped it") from None
+        detail = f"does not open with the key that wrapped it for the id in {layout.REPOSITORY}: one was replaced"
+        raise DamagedObject(entry.name, "content", detail) from None
     return ScopeKey(entry.scope, entry.number, plain[:KEY_BYTES], plain[KEY_BYTES:])
 
 

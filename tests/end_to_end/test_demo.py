@@ -14,6 +14,7 @@ import pytest
 
 from demo.place import Place
 from demo.processes import Platform, read_platform
+from moi_backup.repository.key_text import generate_master
 from moi_backup.settings import read_settings
 
 CHECKOUT = Path(__file__).parents[2]
@@ -86,6 +87,18 @@ def test_the_demo_keeps_its_promises_twice_and_the_platform_starts_on_its_state(
     assert (shell.state / "repository" / "repository.json").exists()
     assert shell.demo("clean", "--yes").returncode == 0
     assert not shell.state.exists()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(400)
+def test_the_demo_keeps_its_promises_with_a_key(shell: Shell) -> None:
+    """The same story in an encrypted repository, the restore through Dagster included; no key is told."""
+    key = generate_master(os.urandom)
+    told = shell.demo("run", "--rows", "2000", MOI_KEY_1=key)
+    assert told.returncode == 0, told.stdout[-3000:] + told.stderr[-3000:]
+    assert "All promises kept" in told.stdout
+    assert b'"encryption"' in (shell.state / "repository" / "repository.json").read_bytes()
+    assert key not in told.stdout + told.stderr
 
 
 def test_the_demo_refuses_to_play_with_data_of_your_own(shell: Shell) -> None:

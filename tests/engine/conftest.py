@@ -18,7 +18,6 @@ import psycopg
 import pytest
 
 from moi_backup.postgres.programs import wheel_folder
-from moi_backup.repository.key_text import generate_master
 from tests.engine.deployment import Deployment
 
 PASSWORD = "s3cret-w0rd"
@@ -74,9 +73,7 @@ def empty_database(postgres_server: Server) -> Iterator[Callable[[], str]]:
 @pytest.fixture
 def deployment(empty_database: Callable[[], str], tmp_path: Path) -> Deployment:
     """An empty database and an empty repository to back it up into; all ordinary tables are protected."""
-    made = Deployment(
-        empty_database(), tmp_path, keys={"MOI_KEY_1": generate_master(os.urandom)} if os.environ.get("ENC") else {}
-    )
+    made = Deployment(empty_database(), tmp_path)
     made.configure("")
     made.initialise()
     return made

@@ -8,25 +8,27 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from blake3 import blake3
 
+PLAIN: Mapping[str, bytes] = {}
 _NAN = {"float": b"\x00\x00\xc0\x7f", "double": b"\x00\x00\x00\x00\x00\x00\xf8\x7f"}
 _PACK = {"int16": "<h", "int32": "<i", "int64": "<q", "float": "<f", "double": "<d", "date32[day]": "<i"}
 
 
-def part_digest(columns: list[tuple[str, str, list[Any]]]) -> str:
-    """Digest of columns (name, arrow type, values)."""
+def part_digest(columns: list[tuple[str, str, list[Any]]], keys: Mapping[str, bytes] = PLAIN) -> str:
+    """Digest of columns (name, arrow type, values); `keys` are the digest keys by column in an encrypted repository."""
     ordered = sorted(columns, key=lambda column: column[0].encode())
     count = len(ordered[0][2])
     header = json.dumps([[name, kind] for name, kind, _ in ordered], separators=(",", ":"), ensure_ascii=False)
-    digests = b"".join(column_digest(kind, values) for _, kind, values in ordered)
+    digests = b"".join(column_digest(kind, values, keys.get(name)) for name, kind, values in ordered)
     data = b"moi-backup rows 1\n" + header.encode() + b"\n" + str(count).encode() + b"\n" + digests
     return blake3(data).hexdigest()
 
 
-def column_digest(kind: str, values: list[Any]) -> bytes:
+def column_digest(kind: str, values: list[Any], key: bytes | None = None) -> bytes:
     """16 bytes over validity and values."""
     data = bitmap([value is not None for value in values])
     if kind == "bool":
@@ -37,7 +39,7 @@ def column_digest(kind: str, values: list[Any]) -> bytes:
         data += b"".join(struct.pack("<q", offset) for offset in offsets) + b"".join(encoded)
     else:
         data += b"".join(fixed(kind, value) for value in values)
-    return blake3(data).digest(length=16)
+    return blake3(data, key=key).digest(length=16)
 
 
 def fixed(kind: str, value: Any) -> bytes:

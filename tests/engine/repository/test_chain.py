@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ import moi_backup
 from moi_backup.errors import Locked, NoRepository, StorageError, UsageError
 from moi_backup.model.backup import ChainEntry
 from moi_backup.repository import layout
-from moi_backup.repository.chain import append, manifest_hashes, published, read_chain, scan_chain, states
+from moi_backup.repository.chain import Chain, append, manifest_hashes, published, read_chain, scan_chain, states
 from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.documents import RepositoryDocument, digest_of, encode_document
 from moi_backup.repository.heads import NOTHING_BEFORE, Head, head_file, keep_head, seen_head
@@ -26,6 +27,7 @@ from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository, open_repository
 from moi_backup.storage.local import LocalStore
 from tests.engine.repository.samples import AT, backup_id
+from tests.engine.storage.faults import AlteredRead, FaultyStore
 
 CHECKOUT = Path(moi_backup.__file__).parents[1]
 MANIFEST = "1" * 64
@@ -178,6 +180,55 @@ def test_a_replaced_last_entry_is_noticed_through_the_head(repository: Repositor
     repository.store.put(layout.chain_name(2), forged)
     with pytest.raises(DamagedObject, match=r"chain/0000000002: .*replaced"):
         read_chain(repository)
+
+
+def altered_digit(data: bytes) -> bytes:
+    """The same entry with another manifest: it is a document still."""
+    return data.replace(MANIFEST.encode(), MANIFEST[1:].encode() + b"2")
+
+
+def test_a_last_entry_that_was_misread_once_is_not_remembered(repository: Repository, add, tmp_path: Path):
+    """By a host that never saw it: it refuses once, and afterwards reads what is there."""
+    add(1)
+    store = FaultyStore(repository.store, AlteredRead(2, altered_digit))  # repository.json comes first
+    stranger = replace(repository, store=store, heads=tmp_path / "elsewhere")
+    with pytest.raises(DamagedObject, match=r"chain/0000000001.*a moment ago"):
+        read_chain(stranger)
+    assert read_chain(stranger).head == read_chain(repository).head
+
+
+def test_an_operation_reads_again_only_what_followed(repository: Repository, add, monkeypatch):
+    """The head it saw and what came after it; the result is the whole history."""
+    add(1)
+    add(2)
+    before = read_chain(repository)
+    add(3)
+    asked: list[str] = []
+    get = repository.store.get
+    monkeypatch.setattr(type(repository.store), "get", lambda _, name: (asked.append(name), get(name))[1])
+    again = read_chain(repository, after=before)
+    assert asked == [layout.REPOSITORY, layout.chain_name(2), layout.chain_name(3), layout.chain_name(4)]
+    monkeypatch.undo()
+    assert again == read_chain(repository)
+    assert read_chain(repository, after=Chain((), Head(0, "0" * 64))) == again
+
+
+@pytest.mark.parametrize("data", [None, b"rubbish", "forged"])
+def test_a_head_that_changed_within_an_operation_is_noticed(repository: Repository, add, tmp_path: Path, data):
+    """An operation does not build on a history whose end was taken away or replaced since it began."""
+    add(1)
+    last = add(2)
+    fresh = open_repository(repository.store, heads=tmp_path / "never")
+    before = read_chain(fresh)
+    shutil.rmtree(fresh.heads)
+    name = layout.chain_name(2)
+    if data is None:
+        repository.store.delete(name)
+    else:
+        forged = encode_document(msgspec.structs.replace(last, manifest="2" * 64))
+        repository.store.put(name, forged if data == "forged" else data)
+    with pytest.raises(DamagedObject, match=name):
+        read_chain(fresh, after=before)
 
 
 def test_a_replaced_earlier_entry_is_noticed_by_the_next(repository: Repository, add, tmp_path: Path):

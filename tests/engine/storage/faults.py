@@ -92,7 +92,7 @@ class FaultyStore:
 
     @property
     def requests_at_once(self) -> int:
-        """As of the store."""
+        """That of the store below."""
         return self._inner.requests_at_once
 
     def get(self, name: str) -> bytes:

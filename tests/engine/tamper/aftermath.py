@@ -9,7 +9,7 @@ import pytest
 from moi_backup.errors import Damaged, MoiError
 from moi_backup.operations.verify import verify
 from tests.engine.deployment import Deployment
-from tests.engine.tamper.sample import Sample
+from tests.engine.tamper.sample import Sample, remembered_head
 from tests.engine.tamper.tampering import Target
 
 
@@ -30,7 +30,7 @@ def the_next_backup_works_or_refuses(sample: Sample, on: Deployment, target: Tar
 
 def the_head_is_what_was_read(sample: Sample, on: Deployment, target: Target) -> None:
     """An older or absent one was written anew by the first reader; with another one nothing is read."""
-    pristine = sample.deployment.folder / target.file.relative_to(on.folder)
+    pristine = remembered_head(sample.deployment.folder)
     assert target.file.read_bytes() == pristine.read_bytes() or not is_read(on)
 
 

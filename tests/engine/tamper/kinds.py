@@ -13,7 +13,7 @@ from moi_backup.repository import documents, layout
 from moi_backup.repository.heads import Head
 from tests.engine.deployment import Deployment
 from tests.engine.tamper import aftermath
-from tests.engine.tamper.sample import LEASE, SALES, Sample, Touched
+from tests.engine.tamper.sample import LEASE, SALES, Sample, Touched, remembered_head
 from tests.engine.tamper.tampering import Target, Written, flipped
 
 FOUND, FOUND_OR_NEWER, HARMLESS = "20", "10 or 20", "harmless"
@@ -120,8 +120,7 @@ def older_repository(sample: Sample, on: Deployment) -> Written:
 
 
 def _head(sample: Sample, on: Deployment) -> Target:
-    (file,) = (on.folder / "state" / "heads").iterdir()
-    older = (sample.older / "state" / "heads" / file.name).read_bytes()
+    file, older = remembered_head(on.folder), remembered_head(sample.older).read_bytes()
     foreign = documents.encode_document(Head(len(sample.rows), "ab" * 32))
     return Target(file, foreign=foreign, older={file: older})
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.table import ChunkList, TableManifest, TableName
 from moi_backup.repository import layout
+from moi_backup.repository.heads import head_file
 from tests.engine.conftest import Server, create_database
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import Rows, database_of
@@ -56,11 +57,17 @@ class Sample:
     rows: dict[str, dict[str, Rows]]
 
     def copy(self, folder: Path) -> Deployment:
-        """The same deployment with a repository and a state of its own, as new as if it had been written now."""
+        """The same deployment with a repository and a state of its own, as new as if it had been written now.
+
+        The head that was seen at the first place counts as seen at this one.
+        """
         for part in ("repository", "state"):
             shutil.copytree(self.deployment.folder / part, folder / part, copy_function=shutil.copy)
         made = Deployment(self.deployment.url, folder)
         made.configure("")
+        repository = made.workspace.open()
+        seen = head_file(repository.heads, repository=repository.id, address=repository.store.address)
+        remembered_head(made.folder).rename(seen)
         return made
 
     def empty_database(self) -> str:
@@ -105,6 +112,12 @@ class Sample:
                     if name == layout.chunk_name(SALES, chunk):
                         return tuple(day.day for day in chunk.days)
         return ()
+
+
+def remembered_head(folder: Path) -> Path:
+    """The file that remembers the head in the state of a deployment."""
+    (file,) = (folder / "state" / "heads").iterdir()
+    return file
 
 
 def make_sample(server: Server, folder: Path, *, protection: str) -> Sample:
