@@ -16,7 +16,7 @@ from tests.engine.crash.operations import OPERATIONS
 from tests.engine.storage.seaweed import BUCKET, object_server
 
 EVERY = os.environ.get("EVERY") == "1"
-SAMPLE = {name: 1 if name in {**COPIES, **DELETIONS, **ENCRYPTED} else 3 for name in OPERATIONS}
+SAMPLE = {name: 1 if name in {**COPIES, **DELETIONS, **ENCRYPTED} else 2 for name in OPERATIONS}
 SOAKED = NEVER if EVERY else 24
 SOAKED_OVER_A_BUCKET = 12 if EVERY else 3
 ROOM = 1.3  # so much more than documented may come to be before the document must be brought up to date

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.crash.copying import COPIES
 from tests.engine.crash.enumeration import Coverage, Stage
 from tests.engine.crash.operations import OPERATIONS
 from tests.engine.storage.faults import FAULTS
@@ -60,7 +61,7 @@ def test_a_disk_that_is_full_stops_a_backup_in_words_and_harms_nothing(stage, sm
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", FILES)
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in COPIES])
 def test_a_fault_of_any_call_is_survived_or_told(stage, name, kind):
     """Some calls, of each kind other ones; EVERY=1: each fails once, other kinds strike every fourth or eighth."""
     made = stage(name)
