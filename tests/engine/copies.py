@@ -26,7 +26,7 @@ class CopiedDeployment(Deployment):
     @property
     def environ(self) -> dict[str, str]:
         """The environment of a process that works here."""
-        plain = Deployment(self.url, self.folder).environ
+        plain = Deployment(self.url, self.folder, keys=self.keys).environ
         return {**plain, "MOI_REPOSITORY_COPY": str(self.folder / "copy")}
 
     def copy(self, **options) -> CopyResult:
