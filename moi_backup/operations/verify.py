@@ -18,6 +18,7 @@ from moi_backup.model.verdict import Verdict
 from moi_backup.operations.back_up_table import digest_of_chunks
 from moi_backup.operations.judge_backup import Judge, judge_table
 from moi_backup.operations.judge_keys import judge_keys
+from moi_backup.operations.judge_trash import notes_on_trash
 from moi_backup.operations.locked_columns import locked_columns
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.read_data import DataReader, files_to_read
@@ -25,7 +26,7 @@ from moi_backup.operations.workspace import Workspace
 from moi_backup.repository import layout
 from moi_backup.repository.backups import is_recovery_point, resolve_backup, try_backups
 from moi_backup.repository.chain import Chain, published, scan_chain
-from moi_backup.repository.marks import damaged_chunks, mark_damaged, read_marks, unmark_damaged
+from moi_backup.repository.marks import damaged_chunks, mark_damaged, unmark_damaged
 from moi_backup.repository.reachability import ReachableChunk, list_debris, reachable_chunks
 from moi_backup.repository.reading import SharedDocuments, Unreadable
 from moi_backup.repository.repository import Repository
@@ -172,7 +173,7 @@ class _Run:
         of_keys, notes = judge_keys(self._workspace, self._repository, chunks)
         data = self._read(reader, manifests, chunks, faults, subset) if read_data else None
         found = tuple(faults + of_keys + reader.faults)
-        self._notes += [*notes, *self._lost_marks()]
+        self._notes += [*notes, *notes_on_trash(self._repository, self._chain)]
         marked, unmarked = self._mark(reader)
         judged = _to_judge(manifests)
         return Verification(
@@ -274,19 +275,6 @@ class _Run:
                     continue
                 verdicts.append(_table_verdict(table, statement, verdict))
         return tuple(verdicts)
-
-    def _lost_marks(self) -> list[str]:
-        """Marks for deletion that are not what the chain says; no backup depends on one."""
-        try:
-            marks = read_marks(self._repository, self._chain)
-        except StorageError as error:
-            return [f"Marks for deletion were not looked at: {error.what}"]
-        return [
-            f"{mark.object_name} is not the list that the chain names; no backup needs it, and what it listed is found "
-            "again by the next prune."
-            for mark in marks
-            if mark.names is None
-        ]
 
     def _debris(self) -> DebrisFound | None:
         try:

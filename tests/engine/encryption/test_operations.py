@@ -246,6 +246,34 @@ def test_a_rotation_that_was_cut_opens_with_both_keys_and_goes_on(shop: Deployme
     assert len(rotate_keys(both.workspace, wait=0, entropy=os.urandom).rewrapped) == 2
 
 
+@pytest.mark.parametrize("scope", ["default", "pii"])
+def test_a_key_that_was_put_back_under_the_old_master_key_is_named(shop: Deployment, scope: str) -> None:
+    """Where both master keys are configured nothing is lost, and the notes name it until it is rotated again."""
+    name, new = layout.key_name(scope, 1), generate_master(os.urandom)
+    both, store = replace(shop, keys={**shop.keys, "MOI_KEY_2": new}), shop.workspace.store()
+    before = store.get(name)
+    rotate_keys(both.workspace, wait=0, entropy=os.urandom)
+    assert verify(both.workspace, read_data=True).notes == ()
+    store.put(name, before)
+    found = verify(both.workspace, read_data=True)
+    assert (found.faults, [name in note for note in found.notes]) == ((), [True])
+    rotate_keys(both.workspace, wait=0, entropy=os.urandom)
+    assert verify(both.workspace, read_data=True).notes == ()
+
+
+def test_a_scope_whose_key_is_gone_gets_no_other_key(shop: Deployment) -> None:
+    """Under the same number it would hide that older backups are lost; brought back, everything goes on."""
+    store, name = shop.workspace.store(), layout.key_name("pii", 1)
+    key = store.get(name)
+    store.delete(name)
+    with pytest.raises(Damaged, match=name):
+        shop.back_up(full=True)
+    (fault,) = verify(shop.workspace).faults
+    assert (fault.object, fault.kind, fault.table) == (name, "missing", "public.sales")
+    store.put(name, key)
+    assert written(shop.back_up(full=True)) == [0, 0]
+
+
 def test_a_rotation_never_leaves_a_key_behind(shop: Deployment) -> None:
     """Without the old master key nothing is rewrapped."""
     exported = export_keys(shop.workspace, ["financial"])

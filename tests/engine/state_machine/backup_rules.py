@@ -17,7 +17,7 @@ from tests.engine.state_machine.dying import Death, Died, DyingListener, DyingWo
 from tests.engine.state_machine.machine import Machine
 from tests.engine.state_machine.world import State
 
-WRITTEN = ("", layout.CHUNKS, layout.TABLES, layout.BACKUPS, layout.CHAIN)
+WRITTEN = ("", layout.CHUNKS, layout.TABLES, layout.BACKUPS, layout.CHAIN, layout.TRASH, layout.MARKS, layout.KEYS)
 DEATHS = st.one_of(
     st.builds(Death, st.just("progress"), st.sampled_from(range(1, 9))),
     st.builds(
@@ -48,7 +48,7 @@ class BackupRules(Machine):
         """One table, or some days of all tables that have days."""
         tables = self.world.tables()
         if table is not None:
-            name = tables[table % len(tables)].name.strip('"')
+            name = tables[table % len(tables)].plain_name
             self._take(tables=(TableName("public", name),))
             self.world.seen["limited to a table"] += 1
         elif any(found.day for found in tables):
@@ -79,18 +79,20 @@ class BackupRules(Machine):
         self.unverified = False
 
     def change(self, made: list[Change]) -> None:
-        """Let the application work."""
+        """Let the application work; what it has then is configured."""
         self.unverified = True
         for change in made:
             self.world.change(change)
+        self.world.configure()
 
     def _take(self, **request: Any) -> None:
+        self.world.configure()
         manifest = self.world.deployment.back_up(**request).manifest
         self.world.record(manifest, self.world.state())
 
     def record_new(self, state: State) -> None:
         """Record the backup that was published before its process died, if it was."""
-        known = {recorded.id for recorded in self.world.recorded}
+        known = self.world.states
         new = [backup for backup in self.world.deployment.backups() if backup.id not in known]
         assert len(new) <= 1
         for manifest in new:

@@ -39,6 +39,11 @@ class Table:
     columns: tuple[tuple[str, str], ...]
     labels: tuple[str, ...]
 
+    @property
+    def plain_name(self) -> str:
+        """Its name without quotes."""
+        return self.name.strip('"')
+
     def of_type(self, *types: str) -> list[str]:
         """The columns of these types, quoted."""
         return [quoted(name) for name, kind in self.columns if kind in types]

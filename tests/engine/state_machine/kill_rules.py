@@ -6,7 +6,7 @@ import signal
 import time
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
 from tests.engine.operations.victim import LIMIT_SECONDS, Victim
 from tests.engine.state_machine.backup_rules import CHANGES, BackupRules
@@ -32,6 +32,7 @@ class KillRules(BackupRules, RestoreRules):
         self.record_new(state)
         assert self.world.deployment.faults() == []
 
+    @precondition(lambda self: any(one.complete for one in self.world.recorded))
     @rule(milliseconds=st.integers(0, 600))
     def kill_a_restore_in_place(self, milliseconds: int) -> None:
         """Every table is as before or as restored."""

@@ -13,20 +13,25 @@ from tests.engine.state_machine.world import Place, World
 
 
 class Machine(RuleBasedStateMachine):
-    """`place` is given by the test; `seen` counts over all its examples what happened."""
+    """`place` is given by the test; `seen` counts over all its examples what happened.
+
+    `encrypted` machines work on an encrypted repository.
+    """
 
     place: ClassVar[Place]
     seen: ClassVar[Counter[str]]
+    encrypted: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(self.place, seen=self.seen)
+        self.world = World(self.place, seen=self.seen, encrypted=self.encrypted)
 
     def teardown(self) -> None:
-        """In the end every backup that was ever listed is restored once more."""
+        """In the end every backup that is listed is restored once more, and from the copy what that lists."""
         try:
             for recorded in self.world.recorded:
                 self.world.check_restored(recorded)
+            self.world.check_copy(self.world.copied)
         finally:
             self.world.close()
 
@@ -41,6 +46,7 @@ class DataRules(Machine):
         self.world.sql("CREATE TABLE t2 (day date, note text)")
         for table in (0, 1):
             self.world.change(Change("insert", table, number, rows))
+        self.world.configure()
         self.world.record(self.world.deployment.back_up(full=True).manifest, self.world.state())
 
     @rule(made=st.lists(changes(ROWS), min_size=1, max_size=5))

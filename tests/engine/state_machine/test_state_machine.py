@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import get_state_machine_test
 
 from tests.engine.conftest import Server, create_database
-from tests.engine.state_machine.backup_rules import BackupRules
+from tests.engine.state_machine.copy_rules import CopyRules
+from tests.engine.state_machine.expiry_rules import ExpiryRules
+from tests.engine.state_machine.key_rules import KeyRules
 from tests.engine.state_machine.kill_rules import KillRules
 from tests.engine.state_machine.machine import DataRules, Machine
 from tests.engine.state_machine.restore_rules import RestoreRules
@@ -33,19 +35,26 @@ LONG = settings(
     stateful_step_count=50,
     phases=[Phase.generate, Phase.shrink],
 )
-EVERY_RUN = {
+EVERYWHERE = {
     "full", "incremental", "limited to a table", "limited to days", "verified",
     "died in a backup", "published before it died", "died in a restore",
     "restored into a scratch schema", "restored into an empty database", "restored in place", "restored days in place",
+    "expired", "undeleted", "pruned", "copied", "restored from the copy", "died in a copy",
 }  # fmt: skip
+OF_KEYS = {"rekeyed", "rotated", "died in a rekey"}
+OF_KILLS = {"killed in a backup", "killed in a restore"}
 
 
-class Everything(DataRules, BackupRules, RestoreRules):
+class Everything(DataRules, ExpiryRules, RestoreRules, CopyRules):
     """All rules together; those of a new operation are one more class here."""
 
 
+class EverythingEncrypted(Everything, KeyRules):
+    """The same in an encrypted repository, whose keys change."""
+
+
 class EverythingKilled(Everything, KillRules):
-    """The same, and real processes that are killed."""
+    """All rules, and real processes that are killed."""
 
 
 @pytest.fixture
@@ -72,21 +81,25 @@ def run(machine: type[Machine], place: Place, profile: settings, *, number: int)
 
 
 def test_every_listed_backup_restores_to_exactly_its_rows(place: Place):
-    """After any history of changes, backups, restores and deaths; the same histories every time, with all of these."""
+    """After any history, plain and encrypted, also from the copy; the same histories every time, with all of these."""
     seen = Counter[str]()
-    for number in range(1, 5):
-        seen += run(Everything, place, QUICK, number=number)
-        if seen.keys() >= EVERY_RUN:
+    for number in range(1, 4):
+        seen += run(Everything, place, QUICK, number=number + 1)
+        seen += run(EverythingEncrypted, place, QUICK, number=number)
+        if seen.keys() >= EVERYWHERE | OF_KEYS:
             return
-    pytest.fail(f"never happened: {EVERY_RUN - seen.keys()}")
+    pytest.fail(f"never happened: {(EVERYWHERE | OF_KEYS) - seen.keys()}")
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_every_listed_backup_restores_to_exactly_its_rows_after_long_histories(place: Place):
-    """With processes that are really killed; another seed every time, which is printed."""
+@pytest.mark.parametrize(("machine", "happens"), [(EverythingKilled, OF_KILLS), (EverythingEncrypted, OF_KEYS)])
+def test_every_listed_backup_restores_to_exactly_its_rows_after_long_histories(
+    place: Place, machine: type[Machine], happens: set[str]
+):
+    """With processes that are really killed, or keys that change; another seed every time, which is printed."""
     number = int(os.environ.get("MACHINE_SEED", "0")) or secrets.randbelow(2**32)
     print(f"MACHINE_SEED={number} repeats this")  # noqa: T201 - shown when it fails, and by -s
-    seen = run(EverythingKilled, place, LONG, number=number)
+    seen = run(machine, place, LONG, number=number)
     print(dict(seen))  # noqa: T201 - as above
-    assert seen.keys() >= EVERY_RUN | {"killed in a backup", "killed in a restore"}
+    assert seen.keys() >= EVERYWHERE | happens

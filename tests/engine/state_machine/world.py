@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.day import DayRange
 from moi_backup.model.table import TableName
+from moi_backup.repository.chain import states
+from moi_backup.repository.key_text import generate_master
+from moi_backup.repository.reachability import list_debris
+from tests.engine.copies import CopiedDeployment
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import Rows, contents_of
 from tests.engine.state_machine.changes import Change, Table, quoted
@@ -66,6 +73,7 @@ class Content:
 
 
 State = dict[str, Content]
+Fate = Literal["listed", "in the trash", "gone"]
 
 
 @dataclass(frozen=True)
@@ -80,19 +88,51 @@ class Recorded:
 
 
 class World:
-    """One deployment from its beginning, with everything that was backed up. `seen` counts what happened."""
+    """One deployment from its beginning, with everything that was backed up. `seen` counts what happened.
 
-    def __init__(self, place: Place, *, seen: Counter[str]) -> None:
-        self.place, self.seen = place, seen
+    `states` is what became of each backup; `copied` are the ids that the copy lists.
+    """
+
+    def __init__(self, place: Place, *, seen: Counter[str], encrypted: bool) -> None:
+        self.place, self.seen, self.encrypted = place, seen, encrypted
         shutil.rmtree(place.folder, ignore_errors=True)
         place.folder.mkdir()
         self.deployment = Deployment(place.url, place.folder)
+        if encrypted:
+            self.add_master_key()
         self.deployment.configure("")
         self.deployment.initialise()
-        self.recorded: list[Recorded] = []
+        self.everything: list[Recorded] = []
+        self.states: dict[str, Fate] = {}
+        self.copied: list[str] = []
         self._fresh = 0
         self._conn = psycopg.connect(place.url, autocommit=True)
         self.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TYPE mood AS ENUM ('sad', 'ok')")
+
+    @property
+    def recorded(self) -> list[Recorded]:
+        """The backups that are listed, in the order of publishing."""
+        return self.in_state("listed")
+
+    def in_state(self, state: Fate) -> list[Recorded]:
+        """The backups that this became of."""
+        return [made for made in self.everything if self.states[made.id] == state]
+
+    @property
+    def with_copy(self) -> CopiedDeployment:
+        """The same deployment with its copy configured: reads fall back to it."""
+        return CopiedDeployment(self.place.url, self.place.folder, keys=self.deployment.keys)
+
+    def add_master_key(self) -> None:
+        """Configure one more, as before a rotation; the older ones stay for the copy, which has not heard of it."""
+        number = len(self.deployment.keys) + 1
+        keys = {**self.deployment.keys, f"MOI_KEY_{number}": generate_master(os.urandom)}
+        self.deployment = replace(self.deployment, keys=keys)
+
+    def configure(self) -> None:
+        """In an encrypted repository some columns of the tables there are now have scopes of their own."""
+        if self.encrypted:
+            self.deployment.configure("".join(map(_configuration, self.tables())))
 
     def close(self) -> None:
         """End the application's session."""
@@ -135,12 +175,40 @@ class World:
         )
         rows = {name_of(entry.table): entry.rows for entry in manifest.tables}
         assert rows == {name: len(state[name].within(made.days)) for name in covered}
-        self.recorded.append(made)
+        self.everything.append(made)
+        self.states[made.id] = "listed"
         return made
 
-    def check_restored(self, recorded: Recorded, *, days: DayRange | None = None) -> None:
+    def see_states(self, *, allowed: Mapping[str, Fate]) -> None:
+        """Look what became of every backup after an operation that may have made this of these, and of no others."""
+        words: dict[str, Fate] = {"expire": "in the trash", "prune": "gone"}
+        _, chain = self.deployment.workspace.history()
+        for backup, action in states(chain).items():
+            found = words.get(action, "listed")
+            assert found in (self.states[backup], allowed.get(backup)), (backup, found)
+            self.states[backup] = found
+
+    @contextmanager
+    def without_primary(self) -> Generator[None]:
+        """The repository is lost, for a while."""
+        repository = self.place.folder / "repository"
+        away = repository.rename(repository.with_name("away"))
+        try:
+            yield
+        finally:
+            shutil.rmtree(repository, ignore_errors=True)
+            away.rename(repository)
+
+    def check_copy(self, backups: Sequence[str]) -> None:
+        """Restore some of the copy's backups from it alone."""
+        known = {made.id: made for made in self.everything}
+        with self.without_primary():
+            for backup in backups:
+                self.check_restored(known[backup], on=self.with_copy)
+
+    def check_restored(self, recorded: Recorded, *, days: DayRange | None = None, on: Deployment | None = None) -> None:
         """Restore a backup (or some of its days) into a scratch schema, which must hold exactly its rows, and go."""
-        result = self.deployment.restore(backup=recorded.id, schema="scratch", days=days)
+        result = (on or self.deployment).restore(backup=recorded.id, schema="scratch", days=days)
         found = state_of(self.place.url, schema="scratch")
         self.sql("DROP SCHEMA IF EXISTS scratch CASCADE")  # where no table can be restored by days, none is made
         possible = {name for name in recorded.tables if days is None or recorded.state[name].day is not None}
@@ -149,9 +217,24 @@ class World:
             name: recorded.state[name].within(days or recorded.days) for name in possible
         }
 
+    def unneeded(self) -> int:
+        """How many objects no backup needs."""
+        return len(list_debris(self.deployment.workspace.open()).unreachable)
+
     def listed(self) -> list[str]:
         """The ids of the backups that the repository lists."""
         return [backup.id for backup in self.deployment.backups()]
+
+
+def _configuration(table: Table) -> str:
+    """The section of a table: its first text is personal, its numbers are financial."""
+    columns = {
+        "pii": [name for name, kind in table.columns if kind == "text"][:1],
+        "financial": [name for name, kind in table.columns if kind.startswith(("numeric", "double"))],
+    }
+    scopes = ", ".join(f"{scope} = {json.dumps(names)}" for scope, names in columns.items() if names)
+    day = next((f"day = {json.dumps(name)}" for name, kind in table.columns if kind == "date"), "")
+    return f"[tables.{json.dumps(table.plain_name)}]\n{day}\nscopes = {{ {scopes} }}\n"
 
 
 def state_of(url: str, *, schema: str = "public") -> State:

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from moi_backup.errors import Damaged, MoiError
+from moi_backup.errors import Damaged, MoiError, WrongKey
+from moi_backup.operations.expire_backups import expire_backups, undelete_backups
+from moi_backup.operations.prune import prune
 from moi_backup.operations.verify import verify
 from tests.engine.deployment import Deployment
 from tests.engine.tamper.sample import Sample, remembered_head
@@ -55,6 +57,44 @@ def a_restore_with_the_schema_refuses(sample: Sample, on: Deployment, target: Ta
     with pytest.raises(Damaged, match=target.file.name):
         on.restore(url, backup=sample.newest.id)
     assert on.sql("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace", url=url) == [(0,)]
+
+
+def the_next_backup_makes_no_other_key(sample: Sample, on: Deployment, target: Target) -> None:
+    """It refuses: with another key of that number what was written under the first would be lost."""
+    before = sorted(on.objects())
+    with pytest.raises((Damaged, WrongKey), match=f"{target.file.parent.name}|scope financial"):
+        on.back_up(full=True)
+    assert sorted(on.objects()) == before
+
+
+def the_backup_cannot_come_back_and_can_be_pruned(sample: Sample, on: Deployment, target: Target) -> None:
+    """Undelete refuses and names the object; the other backups go on without it."""
+    backup = target.file.name
+    with pytest.raises(Damaged, match=f"trash/{backup}"):
+        undelete_backups(on.workspace, [backup])
+    _all_goes_on(on)
+
+
+def expiring_it_again_heals(sample: Sample, on: Deployment, target: Target) -> None:
+    """The trash holds the very bytes of the manifest again, and the backup can come back."""
+    backup = sample.deployment.folder / "repository" / "backups" / target.file.name
+    expire_backups(on.workspace, [backup.name])
+    assert target.file.read_bytes() == backup.read_bytes()
+    undelete_backups(on.workspace, [backup.name])
+    assert on.faults() == []
+
+
+def the_next_prune_deletes_it_all(sample: Sample, on: Deployment, target: Target) -> None:
+    """Backups go on, and what no backup needs is gone afterwards."""
+    _all_goes_on(on)
+
+
+def _all_goes_on(on: Deployment) -> None:
+    """A backup, a prune, and nothing is left behind or damaged."""
+    on.back_up(full=True)
+    prune(on.workspace, grace_hours=0)
+    found = verify(on.workspace, read_data=True)
+    assert (found.exit_code, found.debris and found.debris.objects) == (0, 0), found
 
 
 def nothing_else(sample: Sample, on: Deployment, target: Target) -> None:

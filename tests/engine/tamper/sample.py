@@ -7,20 +7,35 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
+from moi_backup.lake.parquet import keys_of
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.table import ChunkList, TableManifest, TableName
+from moi_backup.operations.rotate_keys import rotate_keys
 from moi_backup.repository import layout
 from moi_backup.repository.heads import head_file
+from moi_backup.repository.key_text import generate_master
 from tests.engine.conftest import Server, create_database
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import Rows, database_of
 
-PROTECTIONS = ("plain",)
+Protection = Literal["plain", "encrypted"]
+PROTECTIONS: tuple[Protection, ...] = ("plain", "encrypted")
 SALES = TableName("public", "sales")
-LEASE = "leases/writer/0000000003"
+CONFIGURATION: dict[Protection, str] = {
+    "plain": "",
+    "encrypted": """
+[tables.sales]
+day = "day"
+scopes = { pii = ["campaign"], financial = ["spent"] }
+[tables.notes]
+[tables.later]
+day = "day"
+""",
+}
 SCRIPTS = (
     """
     CREATE TABLE sales (id int PRIMARY KEY, day date, campaign text, spent numeric(10, 2));
@@ -49,11 +64,18 @@ class Touched:
 
 @dataclass(frozen=True)
 class Sample:
-    """The deployment as it is now, what it was one backup before, and the rows of every backup by table."""
+    """The deployment as it is now, what it was one backup before, and the rows of every backup by table.
 
+    An encrypted one has had its master key rotated after the first backup: `former` is what it was before. `foreign`
+    is another repository under the same master key, without backups.
+    """
+
+    protection: Protection
     server: Server
     deployment: Deployment
+    former: Path
     older: Path
+    foreign: Path
     rows: dict[str, dict[str, Rows]]
 
     def copy(self, folder: Path) -> Deployment:
@@ -63,8 +85,8 @@ class Sample:
         """
         for part in ("repository", "state"):
             shutil.copytree(self.deployment.folder / part, folder / part, copy_function=shutil.copy)
-        made = Deployment(self.deployment.url, folder)
-        made.configure("")
+        made = Deployment(self.deployment.url, folder, keys=self.deployment.keys)
+        shutil.copy(self.deployment.folder / "moi.toml", folder)
         repository = made.workspace.open()
         seen = head_file(repository.heads, repository=repository.id, address=repository.store.address)
         remembered_head(made.folder).rename(seen)
@@ -94,14 +116,18 @@ class Sample:
     def touched_by(self, name: str) -> Touched:
         """Which backups, table and days need an object of the sales, a file, a manifest; nothing for the history."""
         backups = tuple(sorted(backup.id for backup in self.deployment.backups() if name in self._needs(backup)))
-        table = str(SALES) if name.startswith((layout.TABLES, layout.CHUNKS)) else None
+        table = str(SALES) if name.startswith((layout.TABLES, layout.CHUNKS, layout.KEYS)) else None
         return Touched(backups, table, self._days(name))
 
     def _needs(self, backup: BackupManifest) -> set[str]:
         lists = self.lists(backup).values()
-        chunks = {layout.chunk_name(SALES, chunk) for _, found in lists for chunk in found.chunks}
+        entries = [chunk for _, found in lists for chunk in found.chunks]
+        chunks = {layout.chunk_name(SALES, chunk) for chunk in entries}
         tables = {layout.table_name(digest) for digest in (self.table(backup)[0], *(digest for digest, _ in lists))}
-        return chunks | tables | {layout.backup_name(backup.id), layout.file_name(backup.schema.digest)}
+        keys = {
+            layout.key_name(*key) for _, found in lists for chunk in found.chunks for key in keys_of(chunk.encoding)
+        }
+        return chunks | tables | keys | {layout.backup_name(backup.id), layout.file_name(backup.schema.digest)}
 
     def _days(self, name: str) -> tuple[str, ...]:
         for backup in self.deployment.backups():
@@ -120,19 +146,33 @@ def remembered_head(folder: Path) -> Path:
     return file
 
 
-def make_sample(server: Server, folder: Path, *, protection: str) -> Sample:
-    """Three backups (full, incremental, full) with changes between, and a copy as it was before the last one."""
+def make_sample(server: Server, folder: Path, *, protection: Protection) -> Sample:
+    """Three backups (full, incremental, full) with changes between, and copies as it was before the last two."""
     name = f"tampered_{protection}_{os.getpid()}"
     create_database(server, name)
-    made = Deployment(server.url(name), folder / "now")
-    made.folder.mkdir()
-    made.configure("")
+    keys = {"MOI_KEY_1": generate_master(os.urandom)} if protection == "encrypted" else {}
+    made = Deployment(server.url(name), folder / "now", keys=keys)
+    made.folder.mkdir(parents=True)
+    made.configure(CONFIGURATION[protection].partition("[tables.later]")[0])
     made.initialise()
     rows: dict[str, dict[str, Rows]] = {}
     for number, script in enumerate(SCRIPTS):
-        if number == len(SCRIPTS) - 1:
-            shutil.copytree(made.folder, folder / "older")
+        if number:
+            shutil.copytree(made.folder, folder / f"before-{number}")
+            made = _rotated(made) if keys and number == 1 else made
+            made.configure(CONFIGURATION[protection])
         made.sql(script)
         backup = made.back_up(full=number != 1).manifest.id
         rows[backup] = database_of(made.url)
-    return Sample(server, made, folder / "older", rows)
+    foreign = replace(made, folder=folder / "foreign")
+    foreign.folder.mkdir()
+    foreign.configure("")
+    foreign.initialise()
+    return Sample(protection, server, made, folder / "before-1", folder / "before-2", foreign.folder, rows)
+
+
+def _rotated(made: Deployment) -> Deployment:
+    """Under another master key, which alone is configured then."""
+    new = {"MOI_KEY_2": generate_master(os.urandom)}
+    rotate_keys(replace(made, keys={**made.keys, **new}).workspace, wait=0, entropy=os.urandom)
+    return replace(made, keys=new)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SAMPLED, SMALL, MANY = 16, 40, 1000
+SAMPLED, SMALL, MANY = 12, 24, 1000
 SMALL_BYTES = 700
 Written = dict[Path, bytes | None]
 
@@ -23,7 +23,7 @@ class Target:
 
     file: Path
     other: Path | None = None
-    foreign: bytes | None = None
+    foreign: tuple[bytes, ...] = ()
     older: Written | None = None
 
 
@@ -68,8 +68,8 @@ def swaps(target: Target) -> Iterator[Written]:
     """The bytes of another object of its kind, which gets its bytes; or those of another repository."""
     if target.other is not None:
         yield {target.file: target.other.read_bytes(), target.other: target.file.read_bytes()}
-    if target.foreign is not None:
-        yield {target.file: target.foreign}
+    for foreign in target.foreign:
+        yield {target.file: foreign}
 
 
 def rollbacks(target: Target) -> Iterator[Written]:
