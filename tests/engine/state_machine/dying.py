@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -120,12 +120,16 @@ class DyingWorkspace(Workspace):
         return DyingStore(super().store(), self.death)
 
     @contextmanager
-    def writing(self, repository: Repository, *, operation: str, wait: float) -> Generator[Lease, None, None]:
+    def writing(
+        self, repository: Repository, *, operation: str, wait: float, tell: Callable[[str], None] | None = None
+    ) -> Generator[Lease, None, None]:
         """Hold the writer's lease under a process id that nobody has."""
         identity = replace(own_identity(), pid=_NOBODY, process_started="1")
         lease = acquire(repository.store, WRITER, operation=operation, wait=wait, clock=self.clock, identity=identity)
         with lease:
             yield lease
+            if tell is not None:
+                lease.end(tell)
 
 
 class DyingListener:
