@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from moi_backup.errors import Damaged, Locked, StorageError, UsageError
 from moi_backup.operations.copy_repository import copy_repository, preview_copy
+from moi_backup.operations.rekey import rekey
+from moi_backup.operations.rotate_keys import rotate_keys
 from moi_backup.operations.verify import verify
 from moi_backup.repository.chain import read_chain
 from moi_backup.repository.clock import SystemClock
 from moi_backup.repository.identity import own_identity
+from moi_backup.repository.key_text import generate_master
 from moi_backup.repository.layout import chain_name
 from moi_backup.repository.leases import acquire
 from moi_backup.repository.marks import damaged_chunks
@@ -21,8 +27,6 @@ from tests.engine.copies import DAMAGES, CopiedDeployment, flip, remove
 from tests.engine.deployment import Deployment
 from tests.engine.shop import SHOP
 
-ENCRYPTED = b'{"created_at":"","encryption":{"scheme":1},"format":1,"id":"%s"}' % (b"ab" * 16)
-
 
 @pytest.fixture
 def shop(deployment: Deployment) -> CopiedDeployment:
@@ -30,6 +34,22 @@ def shop(deployment: Deployment) -> CopiedDeployment:
     deployment.sql(SHOP)
     deployment.back_up(full=True)
     return CopiedDeployment(deployment.url, deployment.folder)
+
+
+@pytest.fixture
+def sealed(empty_database: Callable[[], str], tmp_path: Path) -> CopiedDeployment:
+    """The same in an encrypted repository."""
+    made = CopiedDeployment(empty_database(), tmp_path, keys={"MOI_KEY_1": generate_master(os.urandom)})
+    made.configure("")
+    made.initialise()
+    made.sql(SHOP)
+    made.back_up(full=True)
+    return made
+
+
+def keyless(shop: CopiedDeployment) -> CopiedDeployment:
+    """The same deployment for one who has no key."""
+    return replace(shop, keys={})
 
 
 def change(shop: CopiedDeployment) -> None:
@@ -248,47 +268,45 @@ def test_nothing_is_removed_while_a_document_of_the_source_cannot_be_read(shop: 
     assert "Nothing was removed" in result.notes[0]
 
 
-def test_a_repository_is_copied_without_its_keys(shop: CopiedDeployment):
+def test_a_repository_is_copied_without_its_keys(sealed: CopiedDeployment):
     """Bytes travel as they are stored; chunks are verified by their names, documents are not read back."""
-    shop.file("repository.json").write_bytes(ENCRYPTED)
-    shop.file("keys/default").mkdir(parents=True)
-    shop.file("keys/default/1").write_bytes(b"wrapped")
-    shop.file("tables/" + "1" * 64).write_bytes(b"sealed, so its name says nothing of its bytes")
-    rotten = shop.chunks_of_store()[0]
-    good = shop.file(rotten).read_bytes()
-    flip(shop.file(rotten))
-    result = shop.copy()
+    rotten = sealed.chunks_of_store()[0]
+    good = sealed.file(rotten).read_bytes()
+    flip(sealed.file(rotten))
+    result = keyless(sealed).copy()
     assert (result.exit_code, result.verified) == (3, "listing")
     assert [failed.object for failed in result.not_copied] == [rotten]
-    shop.file(rotten).write_bytes(good)
-    assert shop.copy().exit_code == 0
-    assert shop.in_copy() == shop.objects()
+    sealed.file(rotten).write_bytes(good)
+    assert keyless(sealed).copy().exit_code == 0
+    assert sealed.in_copy() == sealed.objects()
 
 
-def test_a_key_that_differs_is_not_overwritten_without_the_keys(shop: CopiedDeployment):
+def test_a_key_that_differs_is_not_overwritten_without_the_keys(sealed: CopiedDeployment):
     """Wrapped anew or rotten: only its holder can tell, and a rotten one would shred the copy."""
-    shop.file("repository.json").write_bytes(ENCRYPTED)
-    shop.file("keys/default").mkdir(parents=True)
-    shop.file("keys/default/1").write_bytes(b"wrapped")
-    shop.copy()
-    shop.file("keys/default/1").write_bytes(b"wrappeD")
-    result = shop.copy()
-    assert (result.exit_code, result.not_copied[0].object) == (3, "keys/default/1")
-    assert shop.copied_file("keys/default/1").read_bytes() == b"wrapped"
+    name = "keys/default/1"
+    assert keyless(sealed).copy().exit_code == 0
+    both = replace(sealed, keys={**sealed.keys, "MOI_KEY_2": generate_master(os.urandom)})
+    before = sealed.file(name).read_bytes()
+    rotate_keys(both.workspace, wait=0, entropy=os.urandom)
+    result = keyless(sealed).copy()
+    assert (result.exit_code, result.not_copied[0].object) == (3, name)
+    assert sealed.copied_file(name).read_bytes() == before
+    assert both.copy().exit_code == 0
+    assert both.in_copy() == both.objects()
 
 
-def test_what_was_sealed_anew_travels_again_though_name_and_size_stay(shop: CopiedDeployment):
+def test_what_was_sealed_anew_travels_again_though_name_and_size_stay(sealed: CopiedDeployment):
     """A manifest takes its place after the history; nothing of its way is left."""
-    shop.file("repository.json").write_bytes(ENCRYPTED)
-    assert shop.copy().exit_code == 0
-    names = [next(name for name in shop.objects() if name.startswith(kind)) for kind in ("tables/", "backups/")]
-    for name in names:
-        flip(shop.file(name))
-    assert preview_copy(shop.workspace).objects == 2
-    result = shop.copy()
-    assert (result.exit_code, result.objects) == (0, 2)
-    assert shop.in_copy() == shop.objects()
-    assert shop.copy().objects == 0
+    stranger = keyless(sealed)
+    assert stranger.copy().exit_code == 0
+    before = sealed.in_copy()
+    rekey(sealed.workspace, "default", wait=0)
+    anew = {name for name, data in sealed.objects().items() if before.get(name) != data}
+    assert {name.partition("/")[0] for name in anew & before.keys()} == {"backups", "files", "tables"}
+    result = stranger.copy()
+    assert (result.exit_code, result.entries) == (0, 1)
+    assert sealed.in_copy() == sealed.objects()
+    assert stranger.copy().objects == 0
 
 
 def test_a_copy_is_refused_where_there_is_no_room(shop: CopiedDeployment, monkeypatch):
