@@ -48,6 +48,7 @@ class DataRules(Machine):
             self.world.change(Change("insert", table, number, rows))
         self.world.configure()
         self.world.record(self.world.deployment.back_up(full=True).manifest, self.world.state())
+        self.world.seen["full"] += 1
 
     @rule(made=st.lists(changes(ROWS), min_size=1, max_size=5))
     def change_rows(self, made: list[Change]) -> None:
