@@ -291,9 +291,8 @@ def create(store: Store, *, now: datetime, entropy: Callable[[int], bytes], keys
     With keys it is encrypted. Raises UsageError when there is one already, WrongKey when a key cannot be had.
     """
     document = documents.RepositoryDocument(created_at=documents.timestamp(now), id=entropy(16).hex())
-    given = read_keys(keys)
-    if keys:
-        require_master(given)
+    master = require_master(read_keys(keys)) if keys else None
+    if master is not None:
         document = msgspec.structs.replace(document, encryption=documents.Encryption())
     if _has_history(store) or not store.create(layout.REPOSITORY, documents.encode_document(document)):
         document = _unfinished(store) if keys else None
@@ -303,8 +302,7 @@ def create(store: Store, *, now: datetime, entropy: Callable[[int], bytes], keys
             meaning="It was left as it is.",
             remedy="Use it (moi-backup status), or choose another place by MOI_REPOSITORY.",
         )
-    if keys:
-        master = require_master(given)
+    if master is not None:
         create_key(
             store,
             repository=document.id,
