@@ -131,8 +131,7 @@ class _Run:
     def copy(self, plan: CopyPlan, to: RepositorySetting | None) -> CopyResult:
         began = self._workspace.clock.monotonic()
         _require_space(self._target, plan)
-        self._identity()
-        not_copied = self._objects(plan)
+        not_copied = [*self._identity(), *self._objects(plan)]
         self._entries(plan.entries)
         not_copied = list({failed.object: failed for failed in [*self._rewritten(plan), *not_copied]}.values())
         self._unmark()
@@ -155,11 +154,18 @@ class _Run:
             seconds=self._workspace.clock.monotonic() - began,
         )
 
-    def _identity(self) -> None:
-        """First of all: a killed copy is known for what it is. Encrypting a repository changes the document."""
+    def _identity(self) -> list[NotCopied]:
+        """First of all: a killed copy is known for what it is.
+
+        The document never changes, so one of two that differ is rotten; which, the history says where it can be read.
+        """
         document, target = self._source.document, self._target
-        if not target.create(layout.REPOSITORY, document) and target.get(layout.REPOSITORY) != document:
-            target.put(layout.REPOSITORY, document)
+        if target.create(layout.REPOSITORY, document) or target.get(layout.REPOSITORY) == document:
+            return []
+        if self._source.opened is None:
+            return [NotCopied(object=layout.REPOSITORY, detail="differs, and only with its keys can damage be told")]
+        target.put(layout.REPOSITORY, document)
+        return []
 
     def _objects(self, plan: CopyPlan) -> list[NotCopied]:
         """Stage by stage, each ended before the next begins."""

@@ -25,7 +25,7 @@ from moi_backup.operations.take_backup import BackupResult
 from moi_backup.operations.verify import verify
 from moi_backup.repository import documents, layout
 from moi_backup.repository.chain import append
-from moi_backup.repository.key_text import generate_master
+from moi_backup.repository.key_text import MasterKey, generate_master
 from moi_backup.repository.marks import with_marks
 from moi_backup.repository.rewriting import rewrite_manifest
 from moi_backup.repository.scope_keys import create_key, read_entries, rewrap
@@ -239,9 +239,10 @@ def test_a_rotation_that_was_cut_opens_with_both_keys_and_goes_on(shop: Deployme
     both = replace(shop, keys={**shop.keys, "MOI_KEY_2": generate_master(os.urandom)})
     repository = both.workspace.open()
     master = both.workspace.settings.keys[1].read()
+    assert isinstance(master, MasterKey)
     entry = read_entries(repository.store)[0]
     key = repository.ring.key(entry.scope)
-    rewrap(repository.store, entry, key, master=master, repository=repository.id, entropy=os.urandom)  # type: ignore[arg-type]
+    rewrap(repository.store, entry, key, master=master, repository=repository.id, entropy=os.urandom)
     assert both.restore(schema="scratch").complete
     assert len(rotate_keys(both.workspace, wait=0, entropy=os.urandom).rewrapped) == 2
 

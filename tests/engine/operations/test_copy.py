@@ -292,6 +292,17 @@ def test_a_key_that_differs_is_not_overwritten_without_the_keys(sealed: CopiedDe
     assert both.in_copy() == both.objects()
 
 
+def test_an_identity_that_rotted_is_not_taken_over_without_the_keys(sealed: CopiedDeployment):
+    """The source's document is no better than the copy's where nobody can read the history that vouches for one."""
+    stranger = replace(sealed, keys={})
+    stranger.copy()
+    good = sealed.copied_file("repository.json").read_bytes()
+    sealed.file("repository.json").write_bytes(good.replace(b'"created_at":"2', b'"created_at":"3'))
+    result = stranger.copy()
+    assert (result.exit_code, result.not_copied[0].object) == (3, "repository.json")
+    assert sealed.copied_file("repository.json").read_bytes() == good
+
+
 @pytest.mark.parametrize("keyless", [True, False])
 def test_what_was_sealed_anew_travels_again_though_name_and_size_stay(sealed: CopiedDeployment, *, keyless: bool):
     """After a rekey the copy lists the same backups, whole and under the new key, copied with its keys or without."""
