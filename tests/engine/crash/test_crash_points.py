@@ -17,7 +17,6 @@ from tests.engine.storage.seaweed import BUCKET, object_server
 
 EVERY = os.environ.get("EVERY") == "1"
 SAMPLE = {name: 1 if name in {**COPIES, **DELETIONS, **ENCRYPTED} else 2 for name in OPERATIONS}
-SOAKED = NEVER if EVERY else 24
 SOAKED_OVER_A_BUCKET = 12 if EVERY else 3
 ROOM = 1.3  # so much more than documented may come to be before the document must be brought up to date
 
@@ -34,13 +33,13 @@ def test_an_operation_killed_at_some_points_leaves_the_old_state_or_the_new(stag
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_killed_at_many_points_leaves_the_old_state_or_the_new(stage, name):
-    """Before and after each call, and between the changes of files inside of one; EVERY=1: at every point."""
+def test_an_operation_killed_at_every_point_leaves_the_old_state_or_the_new(stage, name):
+    """Before and after each call, and between the changes of files inside of one."""
     made = stage(name)
     counted = made.points()
-    covered = made.kill(sample(counted, SOAKED))
+    covered = made.kill(sample(counted, NEVER))
     figures = f"{sum(map(len, counted.values()))} points, {len(moments(counted))} moments"
     print(f"{name}: {figures}, {len(covered.struck)} tried, {len(covered.remains)} different remains")  # noqa: T201 - for docs/proofs.md
     assert len(covered.unreached) <= len(covered.struck) // 20, covered.unreached
