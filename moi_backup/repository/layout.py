@@ -18,7 +18,7 @@ from moi_backup.repository.damage import DamagedObject
 REPOSITORY = "repository.json"
 KEYS = "keys/"
 CHUNKS, TABLES, FILES, BACKUPS, CHAIN, TRASH = "chunks/", "tables/", "files/", "backups/", "chain/", "trash/"
-MARKS, LEASES = "marks/", "leases/"
+MARKS, LEASES, RECORDS = "marks/", "leases/", "records/"
 MAX_PART, CUT_PART, CUT_HASH = 120, 80, 32
 SEQ_DIGITS = 10
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -138,6 +138,19 @@ def backup_name(backup: str) -> str:
 def trash_name(backup: str) -> str:
     """Where the manifest of an expired backup lies."""
     return TRASH + backup_name(backup).removeprefix(BACKUPS)
+
+
+def record_folder(kind: str) -> str:
+    """The prefix of all records of a kind (`restores`, `drills`)."""
+    return f"{RECORDS}{kind}/"
+
+
+def record_name(kind: str, record: str) -> str:
+    """Where a record lies; its id has the form of a backup's."""
+    name = f"{record_folder(kind)}{record}"
+    if not is_backup_id(record):
+        raise DamagedObject(name, "inconsistent", "no record can have this id")
+    return name
 
 
 def chain_name(seq: int) -> str:
