@@ -1,0 +1,158 @@
+"""Which of the differing rows a restore in place writes, by its conflict policy (`model.conflict_policy`).
+
+Pure: it looks at finished `RowSets` (before: live, after: the backup, base: the damaged state) and fills tables there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from moi_backup.lake.row_diff import PAIRS
+from moi_backup.lake.row_sets import DAY, PLACE, RowSets
+from moi_backup.model.conflict_policy import ConflictPolicy
+
+_DIFFERS = "g > 0 AND c > 0"
+_LIVE_CHANGED, _BACKUP_CHANGED = (
+    f"EXISTS (SELECT 1 FROM base_{side} AS b WHERE b.k IS NOT DISTINCT FROM found.k)" for side in ("before", "after")
+)
+_TAKES: dict[ConflictPolicy, str] = {
+    "keep-live": "g = 0",
+    "fail": "g = 0",
+    "take-backup": "c > 0",
+    "take-newer": "c > 0 AND (g = 0 OR newest_come > newest_gone OR newest_gone IS NULL AND newest_come IS NOT NULL)",
+    "replace": "true",
+    "merge": f"NOT {_LIVE_CHANGED}",
+}
+"""When the backup's rows of a group take the place of the live ones."""
+_CONFLICTS: dict[ConflictPolicy, str] = {
+    "keep-live": _DIFFERS,
+    "fail": _DIFFERS,
+    "take-backup": _DIFFERS,
+    "take-newer": _DIFFERS,
+    "replace": "false",
+    "merge": f"{_LIVE_CHANGED} AND {_BACKUP_CHANGED}",
+}
+
+
+class Counts(NamedTuple):
+    """Rows that are written, and groups that are in conflict; `kept` live rows differ from the backup and stay."""
+
+    inserted: int
+    updated: int
+    deleted: int
+    kept: int
+    conflicts: int
+
+
+class DayFate(NamedTuple):
+    """The same for one day: an updated row counts on the day it has in the backup, a deleted or kept one on its own."""
+
+    day: str
+    inserted: int
+    updated: int
+    deleted: int
+    kept: int
+
+
+class Decision:
+    """What is to be written. `newer_by` names the timestamp column of `take-newer`.
+
+    `chosen` is an SQL query over the sets that gives the keys (as `k`) a restore is limited to; without it all are.
+    """
+
+    def __init__(
+        self, sets: RowSets, policy: ConflictPolicy, *, newer_by: str | None = None, chosen: str | None = None
+    ) -> None:
+        self._sets, self.policy = sets, policy
+        newest = f"max({sets.shape.field(newer_by)})" if newer_by is not None else "NULL"
+        sides = " UNION ALL ".join(
+            f"SELECT k, '{side}' AS side, count(*) AS number, {newest} AS newest FROM {side} GROUP BY k"
+            for side in ("gone", "come")
+        )
+        picked = ", ".join(
+            f"coalesce(max({fact}) FILTER (side = '{side}'), {default}) AS {name}"
+            for side, fact, default, name in (
+                ("gone", "number", "0", "g"),
+                ("come", "number", "0", "c"),
+                ("gone", "newest", "NULL", "newest_gone"),
+                ("come", "newest", "NULL", "newest_come"),
+            )
+        )
+        limit = "true" if chosen is None else f"k IN ({chosen})"
+        sets.sql(
+            f"CREATE OR REPLACE TABLE groups AS SELECT k, {_TAKES[policy]} AS takes, {_CONFLICTS[policy]} AS conflict"
+            f" FROM (SELECT k, {picked} FROM ({sides}) GROUP BY k) AS found WHERE {limit}"
+        )
+        sets.sql(PAIRS)
+        for side in ("gone", "come"):
+            sets.sql(
+                f"CREATE OR REPLACE TABLE {side}_taken AS SELECT x.id, x.{DAY} FROM {side} AS x JOIN groups"
+                f" ON groups.k IS NOT DISTINCT FROM x.k AND groups.takes"
+            )
+
+    def counts(self) -> Counts:
+        """Sums over all days."""
+        rows = self.days()
+        [(conflicts,)] = self._sets.sql("SELECT count(*) FROM groups WHERE conflict")
+        return Counts(
+            inserted=sum(row.inserted for row in rows),
+            updated=sum(row.updated for row in rows),
+            deleted=sum(row.deleted for row in rows),
+            kept=sum(row.kept for row in rows),
+            conflicts=conflicts,
+        )
+
+    def days(self) -> list[DayFate]:
+        """What happens on each day on which something does, or a differing live row stays."""
+        return [
+            DayFate(*row)
+            for row in self._sets.sql(
+                f"""SELECT {DAY}, sum(i)::BIGINT, sum(u)::BIGINT, sum(d)::BIGINT, sum(k)::BIGINT FROM (
+                    SELECT {DAY}, 1 AS i, 0 AS u, 0 AS d, 0 AS k FROM come_taken
+                        WHERE id NOT IN (SELECT come FROM pairs)
+                    UNION ALL SELECT {DAY}, 0, 1, 0, 0 FROM come_taken WHERE id IN (SELECT come FROM pairs)
+                    UNION ALL SELECT {DAY}, 0, 0, 1, 0 FROM gone_taken WHERE id NOT IN (SELECT gone FROM pairs)
+                    UNION ALL SELECT x.{DAY}, 0, 0, 0, 1 FROM gone AS x JOIN groups
+                        ON groups.k IS NOT DISTINCT FROM x.k AND NOT groups.takes
+                ) GROUP BY {DAY} ORDER BY {DAY}"""
+            )
+        ]
+
+    def inserted(self) -> Iterator[pa.Table]:
+        """The backup's rows that are new to the table."""
+        query = f"SELECT {self._fields('x')} FROM come AS x WHERE x.id IN (SELECT id FROM come_taken)"
+        return self._sets.rows(f"{query} AND x.id NOT IN (SELECT come FROM pairs) ORDER BY x.id")
+
+    def updated(self) -> Iterator[pa.Table]:
+        """The backup's rows that take the place of a live one, with the live row's place as their last column."""
+        query = (
+            f"SELECT {self._fields('x')}, g.{PLACE} FROM come AS x JOIN pairs ON pairs.come = x.id"
+            f" JOIN gone AS g ON g.id = pairs.gone WHERE x.id IN (SELECT id FROM come_taken) ORDER BY x.id"
+        )
+        return self._sets.rows(query, extra=((PLACE, pa.string()),))
+
+    def deleted(self) -> Iterator[pa.Table]:
+        """The live rows that go, with their place as the last column."""
+        query = f"SELECT {self._fields('x')}, x.{PLACE} FROM gone AS x WHERE x.id IN (SELECT id FROM gone_taken)"
+        return self._sets.rows(
+            f"{query} AND x.id NOT IN (SELECT gone FROM pairs) ORDER BY x.id", extra=((PLACE, pa.string()),)
+        )
+
+    def replaced(self) -> Iterator[pa.Table]:
+        """All live rows that go or change, as they are before, with their place as the last column."""
+        query = f"SELECT {self._fields('x')}, x.{PLACE} FROM gone AS x WHERE x.id IN (SELECT id FROM gone_taken)"
+        return self._sets.rows(f"{query} ORDER BY x.id", extra=((PLACE, pa.string()),))
+
+    def conflicts(self, side: str) -> Iterator[pa.Table]:
+        """The rows of the groups in conflict: `gone` the live ones, `come` the backup's; last whether those win."""
+        query = (
+            f"SELECT {self._fields('x')}, groups.takes FROM {side} AS x JOIN groups"
+            " ON groups.k IS NOT DISTINCT FROM x.k AND groups.conflict ORDER BY x.id"
+        )
+        return self._sets.rows(query, extra=(("backup_wins", pa.bool_()),))
+
+    def _fields(self, alias: str) -> str:
+        return ", ".join(f"{alias}.{field}" for field in self._sets.shape.fields)

@@ -1,0 +1,181 @@
+"""The row diff and the conflict policies against a naive reference that keeps all rows in lists."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moi_backup.lake.decision import Decision
+from moi_backup.lake.row_diff import RowDiff
+from moi_backup.lake.row_sets import RowSets, Shape
+from moi_backup.model.conflict_policy import POLICIES, ConflictPolicy
+from moi_backup.model.table import Column
+
+COLUMNS = (
+    Column("Day", "integer", "native", "int32"),
+    Column("k", "text", "native", "string"),
+    Column('odd "name"', "numeric(10,2)", "decimal", "decimal128(10, 2)"),
+    Column("day", "double precision", "native", "double"),
+    Column("at", "timestamp without time zone", "native", "timestamp[us]"),
+)
+NAMES = [column.name for column in COLUMNS]
+TYPES = [pa.int32(), pa.string(), pa.decimal128(10, 2), pa.float64(), pa.timestamp("us")]
+Row = tuple[Any, ...]
+ROWS = st.lists(
+    st.tuples(
+        st.sampled_from([1, 2, 3]),
+        st.sampled_from(["a", "b", "", None]),
+        st.sampled_from([None, "1.00", "2.50"]),
+        st.sampled_from([0.0, -0.0, 1.5, float("nan"), None]),
+        st.sampled_from([None, 1, 2]),
+    ),
+    max_size=7,
+)
+KEYS = st.sampled_from([("Day", "k"), ("k",), ("k", "day"), None])
+
+
+def bits(row: Row) -> Row:
+    """A row whose float is its bits, so that Python compares as the stored format does."""
+    return tuple(struct.pack("<d", value).hex() if isinstance(value, float) else value for value in row)
+
+
+def key_of(row: Row, key: tuple[str, ...] | None) -> Row:
+    return bits(row) if key is None else tuple(bits(row)[NAMES.index(name)] for name in key)
+
+
+def table_of(rows: list[Row]) -> pa.Table:
+    arrays = [
+        pa.array([row[n] for row in rows], pa.string()).cast(kind)
+        if pa.types.is_decimal(kind)
+        else pa.array([row[n] for row in rows], kind)
+        for n, kind in enumerate(TYPES)
+    ]
+    return pa.table(arrays, names=NAMES)
+
+
+def load(folder: Path, key: tuple[str, ...] | None, states: dict[str, list[Row]]) -> RowSets:
+    sets = RowSets(Shape(COLUMNS, key, summed=(NAMES[2],), has_base="base" in states), scratch=folder)
+    for day in (1, 2, 3):
+        for side, rows in states.items():
+            mine = [(number, row) for number, row in enumerate(rows) if row[0] == day]
+            places = [str(number) for number, _ in mine]
+            sets.add(side, table_of([row for _, row in mine]), day=str(day), places=places)
+        sets.day_done()
+    sets.finish()
+    return sets
+
+
+def difference(mine: list[Row], other: list[Row]) -> Counter[Row]:
+    return Counter(map(bits, mine)) - Counter(map(bits, other))
+
+
+def groups(rows: Counter[Row], key: tuple[str, ...] | None) -> dict[Row, Counter[Row]]:
+    found: dict[Row, Counter[Row]] = {}
+    for row, count in rows.items():
+        found.setdefault(key_of(row, key), Counter())[row] = count
+    return found
+
+
+def expected(
+    policy: ConflictPolicy, live: list[Row], backup: list[Row], base: list[Row], key: tuple[str, ...] | None
+) -> tuple[Counter[Row], set[Row]]:
+    """The rows after a restore, and the keys in conflict: group by group, as the policies are described."""
+    gone, come = groups(difference(live, backup), key), groups(difference(backup, live), key)
+    live_changed = set(groups(difference(live, base) + difference(base, live), key))
+    backup_changed = set(groups(difference(backup, base) + difference(base, backup), key))
+    result, conflicts = Counter(map(bits, live)), set[Row]()
+    for group in gone.keys() | come.keys():
+        mine, theirs = gone.get(group, Counter[Row]()), come.get(group, Counter[Row]())
+        both = bool(mine) and bool(theirs)
+        newest = [max((row[4] for row in rows if row[4] is not None), default=0) for rows in (mine, theirs)]
+        takes = {
+            "keep-live": not mine,
+            "fail": not mine,
+            "take-backup": bool(theirs),
+            "take-newer": bool(theirs) and (not mine or newest[1] > newest[0]),
+            "replace": True,
+            "merge": group not in live_changed,
+        }[policy]
+        if takes:
+            result = result - mine + theirs
+        if policy == "merge":
+            conflicts |= {group} if group in live_changed and group in backup_changed else set()
+        elif policy != "replace" and both:
+            conflicts.add(group)
+    return result, conflicts
+
+
+def rows_in(tables: Any) -> list[Row]:
+    return [
+        bits(tuple(None if v is None else str(v) if n == 2 else v for n, v in enumerate(row.values())))
+        for table in tables
+        for row in with_numbers(table).to_pylist()
+    ]
+
+
+def with_numbers(table: pa.Table) -> pa.Table:
+    return table.set_column(4, "at", table.column("at").cast(pa.int64()))
+
+
+def without_last(row: Row) -> Row:
+    return row[:-1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(live=ROWS, backup=ROWS, base=ROWS, key=KEYS, policy=st.sampled_from(POLICIES))
+def test_every_policy_writes_what_its_description_says(
+    tmp_path_factory: pytest.TempPathFactory,
+    live: list[Row],
+    backup: list[Row],
+    base: list[Row],
+    key: tuple[str, ...] | None,
+    policy: ConflictPolicy,
+) -> None:
+    """Applying the decided deletes, updates and inserts to the live rows gives the reference's rows and conflicts."""
+    with load(tmp_path_factory.getbasetemp(), key, {"before": live, "after": backup, "base": base}) as sets:
+        decision = Decision(sets, policy, newer_by="at")
+        result = {str(number): bits(row) for number, row in enumerate(live)}
+        for row in rows_in(decision.deleted()):
+            assert result.pop(row[-1]) == without_last(row)
+        for row in rows_in(decision.updated()):
+            assert result[row[-1]] != without_last(row)
+            result[row[-1]] = without_last(row)
+        rows = Counter(result.values()) + Counter(rows_in(decision.inserted()))
+        reference, conflicts = expected(policy, live, backup, base, key)
+        found = {
+            key_of(without_last(row), key) for side in ("gone", "come") for row in rows_in(decision.conflicts(side))
+        }
+        assert (rows, found, decision.counts().conflicts) == (reference, conflicts, len(conflicts))
+        counts = decision.counts()
+        assert sum(rows.values()) == len(live) + counts.inserted - counts.deleted
+
+
+@settings(max_examples=40, deadline=None)
+@given(before=ROWS, after=ROWS, key=KEYS)
+def test_the_diff_counts_every_row_once(
+    tmp_path_factory: pytest.TempPathFactory, before: list[Row], after: list[Row], key: tuple[str, ...] | None
+) -> None:
+    """Unchanged, updated and inserted rows are the rows after; unchanged, updated and deleted ones those before."""
+    with load(tmp_path_factory.getbasetemp(), key, {"before": before, "after": after}) as sets:
+        diff = RowDiff(sets)
+        days = diff.days()
+        same = sum(day.unchanged for day in days)
+        updated = sum(day.updated for day in days)
+        gone, come = groups(difference(before, after), key), groups(difference(after, before), key)
+        pairs = sum(min(gone[k].total(), come[k].total()) for k in gone.keys() & come.keys())
+        assert (same, updated) == ((Counter(map(bits, before)) & Counter(map(bits, after))).total(), pairs)
+        assert same + updated + sum(day.inserted for day in days) == len(after)
+        assert same + updated + sum(day.deleted for day in days) == len(before)
+        assert len(list(diff.rows())) == sum(day.inserted + day.updated + day.deleted for day in days)
+        sums = {day.day: (day.before, day.after) for day in diff.sums()}
+        for number, rows in enumerate((before, after)):
+            for day, totals in sums.items():
+                assert float(totals[number]) == sum(float(row[2]) for row in rows if str(row[0]) == day and row[2])
+        assert set(diff.changed_columns()) <= set(NAMES) - set(key or NAMES)
