@@ -22,12 +22,20 @@ DAY_FIELD = "\x00day"  # the label column an export adds for a day column that i
 
 
 class Layout(NamedTuple):
-    """What assembling needs to know of a table."""
+    """What assembling needs to know of a table.
+
+    `carried` columns travel with the rows and are no part of any digest.
+    """
 
     columns: tuple[Column, ...]
     order_by: tuple[str, ...]
     day_column: str | None
     ring: KeyRing = PLAIN
+    carried: tuple[str, ...] = ()
+
+    def prepared(self, rows: pa.Table, *, day: str | None) -> PreparedRows:
+        """Rows of the table, whose days are in the column `day` (None: they need no check)."""
+        return PreparedRows(rows, columns=self.columns, day=day, ring=self.ring, carried=self.carried)
 
 
 class Part(NamedTuple):
@@ -91,7 +99,7 @@ class DayStream:
             yield first.part(label)
             return
         for rows in _parts(itertools.chain([first], runs), self._layout.order_by):
-            whole = PreparedRows(rows, columns=self._layout.columns, day=None, ring=self._layout.ring)
+            whole = self._layout.prepared(rows, day=None)
             yield _Run(whole, 0, rows.num_rows).part(label)
 
     def expect_end(self) -> None:
@@ -138,7 +146,7 @@ def _prepared(batches: Iterator[pa.RecordBatch], layout: Layout) -> Iterator[Pre
     for batch in batches:
         if batch.num_rows:
             day = DAY_FIELD if DAY_FIELD in batch.schema.names else layout.day_column
-            yield PreparedRows(pa.Table.from_batches([batch]), columns=layout.columns, day=day, ring=layout.ring)
+            yield layout.prepared(pa.Table.from_batches([batch]), day=day)
 
 
 def _parts(runs: Iterator[_Run], order_by: tuple[str, ...]) -> Iterator[pa.Table]:

@@ -23,11 +23,23 @@ _NO_DAY = 2**62  # no date32 has this number
 
 
 class PreparedRows:
-    """The `columns` of rows, of which any run can be weighed, checked and digested. `day`: the column of their days."""
+    """The `columns` of rows, of which any run can be weighed, checked and digested. `day`: the column of their days.
 
-    def __init__(self, rows: pa.Table, *, columns: Sequence[Column], day: str | None, ring: KeyRing) -> None:
+    `carried` columns stay with the rows and count for nothing.
+    """
+
+    def __init__(
+        self,
+        rows: pa.Table,
+        *,
+        columns: Sequence[Column],
+        day: str | None,
+        ring: KeyRing,
+        carried: Sequence[str] = (),
+    ) -> None:
         self._ring = ring
-        self.rows = rows.select([column.name for column in columns])
+        self._columns = [column.name for column in columns]
+        self.rows = rows.select([*self._columns, *carried])
         self._days = None if day is None else _day_numbers(rows.column(day))
         self._digested = [column for column in columns if not column.generated]
         self._generated = [column for column in columns if column.generated]
@@ -35,7 +47,7 @@ class PreparedRows:
     @cached_property
     def weights(self) -> np.ndarray[Any, Any]:
         """The weight of every row in bytes."""
-        return row_weights(self.rows)
+        return row_weights(self.rows.select(self._columns))
 
     def weight(self, start: int, stop: int) -> int:
         """The weight of rows `start` to `stop` (exclusive)."""

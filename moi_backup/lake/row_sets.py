@@ -98,17 +98,27 @@ class RowSets:
     ) -> None:
         self.connection.close()
 
-    def add(self, side: Side, rows: pa.Table, *, day: str, places: Sequence[str] | None = None) -> None:
-        """Rows of one day in canonical types; `places` says where each lies, for whoever acts on it later."""
+    def add(self, side: Side, rows: pa.Table, *, day: str, places: Any = None) -> None:
+        """Rows of one day in canonical types.
+
+        `places` (an Arrow array of strings) says where each lies, for whoever acts on it later.
+        """
         if not rows.num_rows:
             return
         arrays = [rows.column(column.name) for column in self.shape.columns]
-        arrays.append(arrow.array(places, pa.string()) if places else arrow.nulls(rows.num_rows, pa.string()))
+        arrays.append(arrow.nulls(rows.num_rows, pa.string()) if places is None else places)
         arrays.append(arrow.repeat(arrow.scalar(day, pa.string()), rows.num_rows))
         self._waiting[side].append(arrow.table(arrays, names=[*self.shape.fields, PLACE, DAY]))
         self._pending += rows.num_rows
         if sum(table.num_rows for table in self._waiting[side]) >= LOAD_ROWS:
             self._load(side)
+
+    def forget(self, side: Side, day: str) -> None:
+        """Take back all rows of a day that have come since the last settling."""
+        self._load(side)
+        [(gone,)] = self.sql(f"SELECT count(*) FROM {side}_now WHERE {DAY} = ?", day)
+        self.sql(f"DELETE FROM {side}_now WHERE {DAY} = ?", day)
+        self._pending -= gone
 
     def day_done(self) -> None:
         """Every row of the days so far has come."""

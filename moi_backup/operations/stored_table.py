@@ -40,7 +40,11 @@ class StoredTable:
 
     def parts(self, days: DayRange | None = None) -> list[ChunkDay]:
         """The days (an oversized day in several parts) in stored order, with their digests."""
-        wanted = [part for chunk in self.chunks(days) for part in chunk.days if _wanted(part, days)]
+        return self.parts_of(self.chunks(days), days)
+
+    def parts_of(self, chunks: Sequence[Chunk], days: DayRange | None = None) -> list[ChunkDay]:
+        """The days of these chunks, as `parts` gives them."""
+        wanted = [part for chunk in chunks for part in chunk.days if _wanted(part, days)]
         kept = self.manifest.restorable
         return [digest_of_columns(part, self.whole.restorable, kept) for part in wanted]
 
@@ -58,6 +62,14 @@ class StoredTable:
             for chunk, path, held in opened:
                 with held:
                     yield from _of_days(read_rows(path, self.manifest, ring=ring), chunk, days)
+
+    def rows_of(self, chunks: Sequence[Chunk], labels: Container[str]) -> Iterator[tuple[str, pa.Table]]:
+        """The rows of the given days in these chunks, each run with its day; raises Damaged like `rows`."""
+        wanted = [chunk for chunk in chunks if any(part.day in labels for part in chunk.days)]
+        with closing(open_ahead(self.repository, self.manifest.table, wanted)) as opened:
+            for chunk, path, held in opened:
+                with held:
+                    yield from _by_day(read_rows(path, self.manifest, ring=self.repository.ring), chunk, labels)
 
 
 def open_table(
@@ -118,4 +130,20 @@ def _of_days(groups: Iterator[pa.Table], chunk: Chunk, days: DayRange | None) ->
             low, high = max(first - offset, 0), min(last - offset, group.num_rows)
             if low < high:
                 yield group.slice(low, high - low)
+        offset += group.num_rows
+
+
+def _by_day(groups: Iterator[pa.Table], chunk: Chunk, labels: Container[str]) -> Iterator[tuple[str, pa.Table]]:
+    """The slices of a chunk's rows that belong to the wanted days."""
+    ends: list[tuple[str, int, int]] = []
+    start = 0
+    for part in chunk.days:
+        ends.append((part.day, start, start + part.rows))
+        start += part.rows
+    offset = 0
+    for group in groups:
+        for label, first, last in ends:
+            low, high = max(first - offset, 0), min(last - offset, group.num_rows)
+            if low < high and label in labels:
+                yield label, group.slice(low, high - low)
         offset += group.num_rows

@@ -70,10 +70,16 @@ def _extend(runs: list[tuple[str, str]], span: Span, *, joined: bool) -> None:
         runs.append((first, last))
 
 
-def select_rows(source: RowSource, runs: Sequence[tuple[str, str]] | None, *, ordered: bool = True) -> str:
-    """The SELECT of the given runs of days (None: every row), in the order of the digest or as the server has them."""
+def select_rows(
+    source: RowSource, runs: Sequence[tuple[str, str]] | None, *, ordered: bool = True, extra: Sequence[str] = ()
+) -> str:
+    """The SELECT of the given runs of days (None: every row), in the order of the digest or as the server has them.
+
+    `extra` fields come after the table's columns.
+    """
     by_name = {column.name: column for column in source.columns}
     fields = [f"{select_expression(column)} AS {quote_identifier(column.name)}" for column in source.columns]
+    fields += extra
     order = [_order(by_name[name]) for name in source.order_by]
     if source.day is not None:
         order.insert(0, f"{day_expression(source.day)} ASC NULLS LAST")

@@ -65,7 +65,7 @@ def load(folder: Path, key: tuple[str, ...] | None, states: dict[str, list[Row]]
     for day in (1, 2, 3):
         for side, rows in states.items():
             mine = [(number, row) for number, row in enumerate(rows) if row[0] == day]
-            places = [str(number) for number, _ in mine]
+            places = pa.array([str(number) for number, _ in mine], pa.string())
             sets.add(side, table_of([row for _, row in mine]), day=str(day), places=places)
         sets.day_done()
     sets.finish()

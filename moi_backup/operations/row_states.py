@@ -1,0 +1,254 @@
+"""States of a table that can be compared: as a backup has it, or as it is live in an open transaction.
+
+`compare` brings the rows of all days that are not the same everywhere into `RowSets`, block by block in the order of
+days; days whose digests agree are not read from the repository and not kept of the live table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+from moi_backup.errors import SourceError
+from moi_backup.lake.arrow_types import Unrepresentable
+from moi_backup.lake.day_stream import DayStream
+from moi_backup.lake.digest import day_digest
+from moi_backup.lake.parts import MAXIMUM_WEIGHT
+from moi_backup.lake.row_sets import RowSets, Side
+from moi_backup.model.day import DayRange, order_of
+from moi_backup.model.key_ring import KeyRing
+from moi_backup.model.table import Chunk, ChunkDay
+from moi_backup.operations.progress import Progress
+from moi_backup.operations.row_stream import layout_of, row_batches
+from moi_backup.operations.stored_table import StoredTable
+from moi_backup.postgres.arrow_session import ArrowSession
+from moi_backup.postgres.change_scan import count_days
+from moi_backup.postgres.day_sql import day_predicate
+from moi_backup.postgres.export import RowSource
+from moi_backup.postgres.located_rows import PLACE, select_located
+
+BLOCK_ROWS = 250_000
+
+
+@dataclass(frozen=True)
+class StoredState:
+    """The days of a table as a backup has them; `days` None means all."""
+
+    stored: StoredTable
+    days: DayRange | None = None
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """The chunks that hold any of the days."""
+        return self.stored.chunks(self.days)
+
+    @cached_property
+    def parts(self) -> dict[str, list[ChunkDay]]:
+        """Label to the parts of that day."""
+        found: dict[str, list[ChunkDay]] = {}
+        for part in self.stored.parts_of(self.chunks, self.days):
+            found.setdefault(part.day, []).append(part)
+        return found
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Label to rows."""
+        return {label: sum(part.rows for part in parts) for label, parts in self.parts.items()}
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Label to the digest of the day."""
+        return {label: day_digest([part.digest for part in parts]) for label, parts in self.parts.items()}
+
+    def read(self, labels: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
+        """The rows of these days."""
+        return self.stored.rows_of(self.chunks, frozenset(labels))
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """The rows of a live table in the session's transaction, which must show one moment: a snapshot, or under a lock.
+
+    `runs` limits the days (None: all of them); rows come with their places.
+    """
+
+    session: ArrowSession
+    source: RowSource
+    runs: Sequence[tuple[str, str]] | None
+    ring: KeyRing
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Label to rows."""
+        source = self.source
+        where = "true" if self.runs is None else day_predicate(source.day, self.runs)
+        return count_days(self.session.rows, source.table, only=source.only, day=source.day, where=where)
+
+    def read(self) -> Iterator[tuple[ChunkDay, pa.Table]]:
+        """Every part of every day in order, with its digest; raises SourceError for a value that cannot be compared."""
+        layout = layout_of(self.source, self.ring)._replace(carried=(PLACE.name,))
+        batches = row_batches(self.session, self.source, select_located(self.source, self.runs), extra=(PLACE,))
+        stream = DayStream(batches, layout)
+        try:
+            for label in sorted(self.counts, key=order_of):
+                for part in stream.parts(label, self.counts[label]):
+                    yield part.day, part.rows
+            stream.expect_end()
+        except Unrepresentable as error:
+            raise SourceError(
+                f"{self.source.table}: column {error.column!r} holds a value now that the backup's form of it cannot.",
+                meaning="It is NaN or infinite; such a column is stored as text from the next backup on.",
+                remedy="Take a backup first, and compare with that one.",
+            ) from error
+
+
+@dataclass
+class Compared:
+    """`same` are the days (label to rows) that are the same everywhere, `live` the digests of all live days read."""
+
+    same: dict[str, int]
+    live: dict[str, str]
+
+
+def compare(
+    sets: RowSets,
+    stored: Mapping[Side, StoredState],
+    live: tuple[Side, LiveState] | None = None,
+    *,
+    digests_compare: bool = True,
+    progress: tuple[Progress, str] | None = None,
+) -> Compared:
+    """Fill the sets with what is not the same in all states, and finish them.
+
+    `digests_compare` tells that all states have the same columns and order, so equal digests are equal rows.
+    """
+    comparison = _Comparison(sets, stored, live, digests_compare=digests_compare, progress=progress)
+    comparison.run()
+    return comparison.compared
+
+
+class _Comparison:
+    def __init__(
+        self,
+        sets: RowSets,
+        stored: Mapping[Side, StoredState],
+        live: tuple[Side, LiveState] | None,
+        *,
+        digests_compare: bool,
+        progress: tuple[Progress, str] | None,
+    ) -> None:
+        self._sets, self._stored, self._digests_compare = sets, stored, digests_compare
+        self._live, self._progress = live, progress
+        self.compared = Compared({}, {})
+
+    def run(self) -> None:
+        with closing(self._live_parts()) as parts:
+            for block in self._blocks():
+                agreed = self._agreed(block)
+                if self._live is not None:
+                    differing = self._take_live(*self._live, block, agreed, parts)
+                else:
+                    differing = self._differing(block, agreed)
+                for side, state in self._stored.items():
+                    for label, rows in state.read(differing):
+                        self._sets.add(side, rows, day=label)
+                self._sets.day_done()
+            next(parts, None)  # lets the stream see its end
+        self._sets.finish()
+
+    def _live_parts(self) -> Generator[tuple[ChunkDay, pa.Table]]:
+        if self._live is not None:
+            yield from self._live[1].read()
+
+    def _differing(self, block: Sequence[str], agreed: Mapping[str, str]) -> list[str]:
+        for label in agreed:
+            self.compared.same[label] = next(iter(self._stored.values())).counts[label]
+        return [label for label in block if label not in agreed]
+
+    def _blocks(self) -> Iterator[list[str]]:
+        """All days in order, in blocks of bounded rows."""
+        counts = [state.counts for state in self._stored.values()]
+        counts += [self._live[1].counts] if self._live is not None else []
+        block: list[str] = []
+        rows = 0
+        for label in sorted({label for found in counts for label in found}, key=order_of):
+            block.append(label)
+            rows += sum(found.get(label, 0) for found in counts)
+            if rows >= BLOCK_ROWS:
+                yield block
+                block, rows = [], 0
+        if block:
+            yield block
+
+    def _agreed(self, block: Sequence[str]) -> dict[str, str]:
+        """The days on which all stored states agree, with their digest ("" where none of them has the day)."""
+        if not self._digests_compare:
+            return {}
+        found = {label: {state.digests.get(label, "") for state in self._stored.values()} for label in block}
+        return {label: digests.pop() for label, digests in found.items() if len(digests) == 1}
+
+    def _take_live(
+        self,
+        side: Side,
+        state: LiveState,
+        block: Sequence[str],
+        agreed: Mapping[str, str],
+        parts: Iterator[tuple[ChunkDay, pa.Table]],
+    ) -> list[str]:
+        """Take the live rows of the block's days; returns the days that differ anywhere."""
+        differing: list[str] = []
+        for label in block:
+            held = _Held(self._sets, side, label)
+            digests: list[str] = []
+            rest = state.counts.get(label, 0)
+            while rest:
+                part, rows = next(parts)
+                rest -= part.rows
+                digests.append(part.digest)
+                held.add(rows)
+                self._advance(part.rows)
+            digest = day_digest(digests) if digests else ""
+            if digest:
+                self.compared.live[label] = digest
+            if agreed.get(label) == digest:
+                self.compared.same[label] = state.counts[label]
+                held.drop()
+            else:
+                held.keep()
+                differing.append(label)
+        return differing
+
+    def _advance(self, rows: int) -> None:
+        if self._progress is not None:
+            self._progress[0].advance(self._progress[1], rows)
+
+
+class _Held:
+    """The live rows of one day until it is known whether they are needed: in memory, an oversized day in the sets."""
+
+    def __init__(self, sets: RowSets, side: Side, label: str) -> None:
+        self._sets, self._label = sets, label
+        self._side: Side = side
+        self._rows: list[pa.Table] = []
+        self._bytes, self._spooled = 0, False
+
+    def add(self, rows: pa.Table) -> None:
+        self._rows.append(rows)
+        self._bytes += rows.nbytes
+        if self._bytes > MAXIMUM_WEIGHT:
+            self._spooled = True
+            self.keep()
+
+    def keep(self) -> None:
+        for rows in self._rows:
+            self._sets.add(self._side, rows, day=self._label, places=rows.column(PLACE.name))
+        self._rows, self._bytes = [], 0
+
+    def drop(self) -> None:
+        self._rows = []
+        if self._spooled:
+            self._sets.forget(self._side, self._label)
