@@ -19,6 +19,7 @@ import pyarrow.dataset as ds
 from moi_backup.errors import UsageError, WrongKey
 from moi_backup.lake.arrow_types import schema_of
 from moi_backup.lake.parquet import read_rows, with_uuids
+from moi_backup.lake.sandbox import open_sandbox, quoted
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.table import Column, TableName
 from moi_backup.operations.locked_columns import LockedColumns
@@ -29,7 +30,6 @@ from moi_backup.operations.workspace import Workspace
 from moi_backup.repository.backups import resolve_backup
 from moi_backup.repository.open_ahead import open_ahead
 
-MEMORY = "1GB"
 BATCH_ROWS = 2048
 _LOCKED = "moi-backup locked column "
 _AS_THEY_ARE = frozenset(
@@ -67,29 +67,13 @@ def query(
     repository = reading.repository
     manifest = resolve_backup(repository, reading.chain, backup)
     with ExitStack() as opened:
-        connection = opened.enter_context(_sandbox())
+        connection = opened.enter_context(open_sandbox())
         statement = _single_select(connection, sql)
         for name in _named(manifest, statement):
             stored = open_table(repository, manifest, name, without=without_scopes)
             _define(connection, stored, opened, progress or Silent(), alone=_is_alone(manifest, name))
         connection.execute("SET lock_configuration = true")
         yield _run(connection, manifest.id, statement)
-
-
-def _sandbox() -> Any:
-    """An in-memory database that reaches no file; memory is bounded, and nothing is spilled to disk."""
-    return duckdb.connect(
-        ":memory:",
-        config={
-            "enable_external_access": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_community_extensions": False,
-            "python_enable_replacements": False,
-            "memory_limit": MEMORY,
-            "temp_directory": "",
-        },
-    )
 
 
 def _single_select(connection: Any, sql: str) -> str:
@@ -140,14 +124,14 @@ def _define(connection: Any, stored: StoredTable, opened: ExitStack, progress: P
     name = stored.manifest.table
     locked = stored.locked()
     source = connection.from_arrow(_source(stored, _checked_files(stored, opened, progress), locked))
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(name.schema)}")
-    connection.execute(f"USE {_quoted(name.schema)}")
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name.schema)}")
+    connection.execute(f"USE {quoted(name.schema)}")
     picked = ", ".join(_picked(column, locked) for column in stored.manifest.columns)
     (source.project(picked) if locked else source).create_view(name.name)
     connection.execute("USE main")
     if alone and name.schema.casefold() != "main":
-        whole = f"{_quoted(name.schema)}.{_quoted(name.name)}"
-        connection.execute(f"CREATE VIEW {_quoted(name.name)} AS FROM {whole}")
+        whole = f"{quoted(name.schema)}.{quoted(name.name)}"
+        connection.execute(f"CREATE VIEW {quoted(name.name)} AS FROM {whole}")
 
 
 def _checked_files(stored: StoredTable, opened: ExitStack, progress: Progress) -> list[Path]:
@@ -205,9 +189,9 @@ class _Decrypted:
 def _picked(column: Column, locked: Sequence[LockedColumns]) -> str:
     why = next((str(found) for found in locked if found.scope == column.scope), None)
     if why is None:
-        return _quoted(column.name)
+        return quoted(column.name)
     message = f"{_LOCKED}{column.name}: {why}".replace("'", "''")
-    return f"CAST(error('{message}') AS VARCHAR) AS {_quoted(column.name)}"
+    return f"CAST(error('{message}') AS VARCHAR) AS {quoted(column.name)}"
 
 
 def _run(connection: Any, backup: str, statement: str) -> QueryResult:
@@ -245,10 +229,6 @@ def _distinct(columns: Sequence[str]) -> list[str]:
             chosen = f"{name}_{number}"
         found.append(chosen)
     return found
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _refused(error: duckdb.Error) -> UsageError | WrongKey:
