@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import bucket, encryption, history, large, measures, verification
+from bench import bucket, encryption, history, in_place, large, measures, verification
 from bench.round import Measure
 
 MEASURES: dict[str, Measure] = {
@@ -10,6 +10,7 @@ MEASURES: dict[str, Measure] = {
     "size": measures.size,
     "incremental": measures.incremental,
     "restore": measures.whole_restore,
+    "in-place": in_place.full_table,
     "day": measures.one_day,
     "verify": verification.read_data,
     "encryption": encryption.overhead,
