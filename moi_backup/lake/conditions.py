@@ -72,7 +72,8 @@ def _parsed(connection: Any, text: str) -> Any:
 def _single_value(connection: Any, text: str, statement: str) -> Any:
     """The only value that a SELECT without anything else selects."""
     try:
-        answer = connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchone()
+        # All rows are fetched: a result with more to come would block the connection.
+        [answer] = connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchall()
     except duckdb.Error as error:
         raise refused_condition(text, str(error).strip()) from error
     tree = json.loads(answer[0])

@@ -22,7 +22,7 @@ from moi_backup.model.table import Column, TableManifest, TableName
 from moi_backup.operations.find_rows import RowFinder, Selection
 from moi_backup.operations.open_for_reading import open_for_reading
 from moi_backup.operations.progress import Progress, Silent
-from moi_backup.operations.walk_history import HistoryWalk, PassedOver, Step, Window, in_order
+from moi_backup.operations.walk_history import HistoryWalk, PassedOver, Step, Window
 from moi_backup.operations.workspace import Workspace
 
 SAMPLES = 5
@@ -104,7 +104,7 @@ def bisect(workspace: Workspace, request: BisectRequest, *, progress: Progress |
         newest=_judged(last),
         looked_at=walk.looked_at,
         chunks_read=finder.chunks_read,
-        passed_over=in_order(walk.passed_over),
+        passed_over=walk.not_looked_at(),
         notes=reading.notes(),
     )
 

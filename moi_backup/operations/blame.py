@@ -19,7 +19,7 @@ from moi_backup.operations.find_rows import FoundRows, RowFinder, Selection
 from moi_backup.operations.open_for_reading import open_for_reading
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.row_changes import RowChange, present, row_changes
-from moi_backup.operations.walk_history import HistoryWalk, PassedOver, Step, Window, in_order
+from moi_backup.operations.walk_history import HistoryWalk, PassedOver, Step, Window
 from moi_backup.operations.workspace import Workspace
 
 MAXIMUM_ROWS = 20_000
@@ -104,7 +104,7 @@ def blame(workspace: Workspace, request: BlameRequest, *, progress: Progress | N
         newest=steps.last.backup.id,
         rows=steps.last.found.count,
         changed=changed,
-        passed_over=in_order(walk.passed_over),
+        passed_over=walk.not_looked_at(),
         notes=reading.notes(),
     )
 

@@ -109,6 +109,11 @@ class HistoryWalk:
         """Tell how much was read."""
         self.progress.finish(_TASK, f"{self.looked_at} looked at, {self.finder.chunks_read} chunks read")
 
+    def not_looked_at(self) -> tuple[PassedOver, ...]:
+        """What was passed over, in the order of the history."""
+        place = {backup: number for number, backup in enumerate(states(self.reading.chain))}
+        return tuple(sorted(self.passed_over, key=lambda entry: place[entry.backup]))
+
     def _newest(self, older: Iterator[str]) -> Iterator[Step]:
         for backup in older:
             for found in self._listed([backup]):
@@ -162,11 +167,6 @@ class HistoryWalk:
             meaning="Backups that are limited to tables or days are none, nor are expired ones.",
             remedy="See moi-backup backups for what there is, and leave out --since and --until.",
         )
-
-
-def in_order(passed_over: list[PassedOver]) -> tuple[PassedOver, ...]:
-    """The oldest first."""
-    return tuple(sorted(passed_over, key=lambda entry: entry.backup))
 
 
 def _why(error: MoiError) -> Why:
