@@ -96,5 +96,5 @@ def _row(name: str, backup: JudgedBackup, *, timezone: str) -> tuple[str, ...]:
 
 def _tell_samples(output: Output, found: Bisection) -> None:
     output.line("The last of them:" if found.absent else "Such rows:")
-    for row in found.samples:
-        output.line(f"  {', '.join(f'{name}={value}' for name, value in row.items())}")
+    for sample in found.samples:
+        output.line(f"  {', '.join(f'{name}={value}' for name, value in sample.row.items())}")

@@ -53,6 +53,12 @@ class JudgedBackup(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class SampleRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row by the names of its columns, without its NULLs."""
+
+    row: dict[str, str]
+
+
 class Bisection(msgspec.Struct, frozen=True, kw_only=True):
     """`first` is the first backup in which a row satisfies the condition (`absent`: none does any more), or None.
 
@@ -65,7 +71,7 @@ class Bisection(msgspec.Struct, frozen=True, kw_only=True):
     absent: bool
     first: JudgedBackup | None
     before: JudgedBackup | None
-    samples: tuple[dict[str, str], ...]
+    samples: tuple[SampleRow, ...]
     newest: JudgedBackup
     looked_at: int
     chunks_read: int
@@ -156,8 +162,8 @@ def _judged(step: Step) -> JudgedBackup:
     )
 
 
-def _samples(step: Step | None) -> tuple[dict[str, str], ...]:
+def _samples(step: Step | None) -> tuple[SampleRow, ...]:
     if step is None:
         return ()
     rows = (row for part in step.found.parts for row in step.found.found[part].rows)
-    return tuple(dict(row) for row, _ in zip(rows, range(SAMPLES), strict=False))
+    return tuple(SampleRow(row=dict(row)) for row, _ in zip(rows, range(SAMPLES), strict=False))

@@ -25,7 +25,7 @@ from moi_backup.repository.chain import states
 
 Why = Literal["damaged", "unreachable", "expired", "locked", "no_table", "no_column"]
 _WARNED = ("damaged", "unreachable", "locked")
-_TASK = "backups"
+_TASK = "history"
 
 
 class PassedOver(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ class HistoryWalk:
         state = states(self.reading.chain)
         ids = [backup for backup, action in state.items() if action != "prune" and not self.window.after(backup)]
         inside = [backup for backup in ids if not self.window.before(backup)]
-        self.progress.start(_TASK, total=len(inside), unit=_TASK)
+        self.progress.start(_TASK, total=len(inside), unit="backups")
         yield from self._newest(reversed(ids[: len(ids) - len(inside)]))
         for backup in self._listed(inside):
             step = self._step(*backup)

@@ -54,11 +54,11 @@ def test_the_first_backup_is_found_though_the_condition_comes_and_goes(sales: De
     found = asked(sales, '"Amount (INR)" < 0')
     before = sales.backups()[1].id
     assert ends(found) == ((before, 0), (bad, 2))
-    assert [row["id"] for row in found.samples] == ["7", "8"]
+    assert [sample.row["id"] for sample in found.samples] == ["7", "8"]
     assert (found.looked_at, found.newest.backup) == (3, bad)
     gone = asked(sales, '"Amount (INR)" < 0', absent=True)
     assert ends(gone) == ((bad, 2), (good, 0))
-    assert [row["Amount (INR)"] for row in gone.samples] == ["-5.00", "-5.00"]
+    assert [sample.row["Amount (INR)"] for sample in gone.samples] == ["-5.00", "-5.00"]
     assert ends(asked(sales, "id = 9", absent=True))[0] == ((good, 1))
     assert first != before
 
