@@ -81,12 +81,14 @@ def _tell(invocation: Invocation, found: Bisection) -> None:
 
 
 def _nothing(found: Bisection) -> str:
-    looked_at = f"{wording.counted(found.looked_at, 'backup')} looked at, the newest {found.newest.backup}"
-    if not found.absent:
-        return f"No row of {found.table} satisfies it in any of them ({looked_at})."
+    """What was there instead of what was sought."""
+    backups = wording.counted(found.looked_at, "backup")
+    looked_at = f"{backups} looked at, from {found.oldest.backup} to {found.newest.backup}"
     if found.newest.rows:
-        return f"Since there is such a row there always was one ({looked_at}, with {found.newest.rows:,})."
-    return f"There never was such a row of {found.table} ({looked_at})."
+        return f"In all of them there is such a row of {found.table} ({looked_at})."
+    if found.oldest.rows:
+        return f"Such rows of {found.table} were there before, and came up no more ({looked_at})."
+    return f"In none of them there is such a row of {found.table} ({looked_at})."
 
 
 def _row(name: str, backup: JudgedBackup, *, timezone: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from moi_backup.cli import wording
-from moi_backup.errors import Damaged
+from moi_backup.errors import Damaged, PartlyDone
 
 if TYPE_CHECKING:
     from moi_backup.cli.output import Output
@@ -36,5 +36,8 @@ def tell_passed_over(output: Output, passed_over: Sequence[PassedOver]) -> None:
 
 
 def exit_code(passed_over: Sequence[PassedOver]) -> int:
-    """20 when a backup was damaged: the answer may lack something. 0 otherwise, whatever was found."""
-    return Damaged.exit_code if any(entry.why == "damaged" for entry in passed_over) else 0
+    """Not 0 when the answer may lack something that should be there: 20 for damage, 3 for what could not be read."""
+    whys = {entry.why for entry in passed_over}
+    if "damaged" in whys:
+        return Damaged.exit_code
+    return PartlyDone.exit_code if whys & {"locked", "unreachable"} else 0

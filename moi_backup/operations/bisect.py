@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import msgspec
@@ -63,7 +63,8 @@ class Bisection(msgspec.Struct, frozen=True, kw_only=True):
     """`first` is the first backup in which a row satisfies the condition (`absent`: none does any more), or None.
 
     `before` is the one that was looked at before it; None where there is none, or nothing was found. `samples` are
-    rows that satisfy it: those of `first`, or with `absent` the last there were. `newest` was the last looked at.
+    rows that satisfy it: those of `first`, or with `absent` the last there were. `oldest` and `newest` are the ends of
+    what was looked at.
     """
 
     table: str
@@ -72,6 +73,7 @@ class Bisection(msgspec.Struct, frozen=True, kw_only=True):
     first: JudgedBackup | None
     before: JudgedBackup | None
     samples: tuple[SampleRow, ...]
+    oldest: JudgedBackup
     newest: JudgedBackup
     looked_at: int
     chunks_read: int
@@ -98,7 +100,7 @@ def bisect(workspace: Workspace, request: BisectRequest, *, progress: Progress |
             without=request.without_scopes,
         )
         walk = HistoryWalk(reading, finder, window, listener)
-        before, last, is_found = _search(walk, absent=request.absent)
+        oldest, before, last, is_found = _search(walk, absent=request.absent)
     walk.finish()
     return Bisection(
         table=str(request.table),
@@ -107,6 +109,7 @@ def bisect(workspace: Workspace, request: BisectRequest, *, progress: Progress |
         first=_judged(last) if is_found else None,
         before=_judged(before) if is_found and before else None,
         samples=_samples((before if request.absent else last) if is_found else None),
+        oldest=_judged(oldest),
         newest=_judged(last),
         looked_at=walk.looked_at,
         chunks_read=finder.chunks_read,
@@ -115,18 +118,28 @@ def bisect(workspace: Workspace, request: BisectRequest, *, progress: Progress |
     )
 
 
-def _search(walk: HistoryWalk, *, absent: bool) -> tuple[Step | None, Step, bool]:
-    """The step before, the last step that was looked at, and whether it is the one that was sought."""
+class _Search(NamedTuple):
+    """The first step, the one before the last, the last, and whether that is the one that was sought."""
+
+    oldest: Step
+    before: Step | None
+    last: Step
+    is_found: bool
+
+
+def _search(walk: HistoryWalk, *, absent: bool) -> _Search:
+    """Walk until it begins (`absent`: ends) to hold in a backup that is asked about."""
+    oldest: Step | None = None
     before: Step | None = None
     last: Step | None = None
     for step in walk.steps():
-        before, last = last, step
-        held = before is not None and before.found.count > 0
-        if (held and not step.found.count) if absent else step.found.count:
-            return before, step, True
-    if last is None:
+        oldest, before, last = oldest or step, last, step
+        held, holds = before is not None and before.found.count > 0, step.found.count > 0
+        if step.is_asked and held != holds and held == absent:
+            return _Search(oldest, before, step, is_found=True)
+    if oldest is None or last is None:
         raise AssertionError("a walk has a step, or raises")
-    return before, last, False
+    return _Search(oldest, before, last, is_found=False)
 
 
 def _bound(connection: Any, text: str, table: TableManifest) -> Selection:

@@ -38,10 +38,11 @@ class PassedOver(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(NamedTuple):
-    """A complete backup and what was found in it."""
+    """A complete backup and what was found in it; `is_asked` unless it lies before the window, to compare with."""
 
     backup: BackupManifest
     found: FoundRows
+    is_asked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ class HistoryWalk:
         except (Damaged, StorageError, WrongKey, NoSuchTable, NotSelectable) as error:
             return self._failed(backup, error)
         self.looked_at += 1
-        return Step(manifest, found)
+        return Step(manifest, found, not self.window.before(backup))
 
     def _failed(self, backup: str, error: MoiError) -> None:
         why = _why(error)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from moi_backup.errors import UsageError
 from moi_backup.model.table import TableName
+from moi_backup.operations import walk_history
 from moi_backup.operations.bisect import Bisection, BisectRequest, bisect
 from moi_backup.operations.expire_backups import expire_backups
 from tests.engine.deployment import Deployment
@@ -61,6 +63,21 @@ def test_the_first_backup_is_found_though_the_condition_comes_and_goes(sales: De
     assert [sample.row["Amount (INR)"] for sample in gone.samples] == ["-5.00", "-5.00"]
     assert ends(asked(sales, "id = 9", absent=True))[0] == ((good, 1))
     assert first != before
+
+
+def test_a_window_asks_for_what_begins_in_it(sales: Deployment, monkeypatch: pytest.MonkeyPatch):
+    """What held in the backup before the window has to end before it can begin again."""
+    second = changed_to(sales, "UPDATE sales SET name = 'x' WHERE id = 1")
+    third = changed_to(sales, "UPDATE sales SET name = 'y' WHERE id = 1")
+    fourth = changed_to(sales, "UPDATE sales SET name = 'x' WHERE id = 1")
+    later = {third: datetime(2999, 1, 2, tzinfo=UTC), fourth: datetime(2999, 1, 3, tzinfo=UTC)}
+    known = walk_history.moment_of
+    monkeypatch.setattr(walk_history, "moment_of", lambda backup: later.get(backup) or known(backup))
+    assert ends(asked(sales, "name = 'x'"))[1] == (second, 1)
+    assert ends(asked(sales, "name = 'x'", since="2999-01-01")) == ((third, 0), (fourth, 1))
+    assert ends(asked(sales, "name = 'x'", since="2999-01-01", absent=True)) == ((second, 1), (third, 0))
+    ended = asked(sales, "name = 'x'", since="2999-01-01", until="2999-01-02")
+    assert (ended.first, ended.oldest.rows, ended.newest.rows) == (None, 1, 0)
 
 
 def test_a_condition_that_held_from_the_beginning_says_so(sales: Deployment):

@@ -12,6 +12,7 @@ import pytest
 from moi_backup.errors import Damaged, UsageError, WrongKey
 from moi_backup.model.table import Chunk, TableName
 from moi_backup.operations.blame import Blame, BlameRequest, blame
+from moi_backup.operations.destroy_scope import destroy_scope
 from moi_backup.operations.expire_backups import expire_backups
 from moi_backup.operations.export_keys import export_keys
 from moi_backup.operations.stored_table import open_table
@@ -215,13 +216,31 @@ def test_more_rows_than_memory_should_hold_are_refused(deployment: Deployment):
         asked(deployment, "name=x")
 
 
-def test_a_scope_without_its_key_is_refused_or_left_out(empty_database: Callable[[], str], tmp_path: Path):
+@pytest.fixture
+def owner(empty_database: Callable[[], str], tmp_path: Path) -> Deployment:
+    """The table in an encrypted repository, its names in a scope of their own."""
+    made = Deployment(empty_database(), tmp_path, keys={"MOI_KEY_1": generate_master(os.urandom)})
+    made.configure('[tables.sales]\nday = "day"\nscopes = { pii = ["name"] }\n')
+    made.initialise()
+    made.sql(TABLE)
+    made.back_up(full=True)
+    return made
+
+
+def test_a_destroyed_scope_costs_the_backups_under_its_key_alone(owner: Deployment):
+    """They are named as locked, and what the next key opens still answers."""
+    first = owner.backups()[0].id
+    destroy_scope(owner.workspace, "pii", wait=0)
+    owner.sql("UPDATE sales SET amount = 9 WHERE id = 1")
+    second = owner.back_up(full=True).manifest.id
+    found = asked(owner, "id=1")
+    assert [(entry.backup, entry.why) for entry in found.passed_over] == [(first, "locked")]
+    assert [(entry.backup, entry.after) for entry in found.changed] == [(second, None)]
+    assert len(asked(owner, "id=1", without_scopes=["pii"]).changed) == 2
+
+
+def test_a_scope_without_its_key_is_refused_or_left_out(owner: Deployment):
     """As in a query: by name, or with --without-scope as if its columns were not there."""
-    owner = Deployment(empty_database(), tmp_path, keys={"MOI_KEY_1": generate_master(os.urandom)})
-    owner.configure('[tables.sales]\nday = "day"\nscopes = { pii = ["name"] }\n')
-    owner.initialise()
-    owner.sql(TABLE)
-    owner.back_up(full=True)
     last = changed_to(owner, "UPDATE sales SET amount = 9 WHERE id = 1")
     changed_to(owner, "UPDATE sales SET name = 'secret' WHERE id = 1")
     assert len(asked(owner, "id=1").changed) == 3
