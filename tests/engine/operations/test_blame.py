@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from moi_backup.errors import Damaged, UsageError, WrongKey
+from moi_backup.model.day import DayRange
 from moi_backup.model.table import Chunk, TableName
 from moi_backup.operations.blame import Blame, BlameRequest, blame
 from moi_backup.operations.destroy_scope import destroy_scope
@@ -143,7 +144,7 @@ def test_an_expired_backup_is_named_and_its_change_told_of_a_longer_time(sales: 
 def test_limited_backups_and_those_without_the_table_are_no_evidence(sales: Deployment):
     """A row outside of a backup's coverage has not disappeared."""
     first = sales.backups()[0].id
-    sales.back_up(days=None, tables=(TableName("public", "sales"),))
+    sales.back_up(days=DayRange(first="2025-03-01", last="2025-03-01"))
     sales.configure('[tables."public.other"]\n')
     sales.sql("CREATE TABLE other (a int)")
     without = sales.back_up().manifest.id
