@@ -28,6 +28,8 @@ COMMANDS: Mapping[str, str] = {
     "copy": "copy",
     "repair": "repair",
     "query": "query",
+    "blame": "blame",
+    "bisect": "bisect",
     "expire": "expire",
     "undelete": "undelete",
     "prune": "prune",

@@ -7,6 +7,8 @@ from typing import Any
 from moi_backup.cli.backup_document import BackupDocument
 from moi_backup.cli.restore_document import PlanDocument, RestoreDocument
 from moi_backup.cli.secret_file import KeyDocument
+from moi_backup.operations.bisect import Bisection
+from moi_backup.operations.blame import Blame
 from moi_backup.operations.check_configuration import CheckedConfiguration
 from moi_backup.operations.check_keys import CheckedKeys
 from moi_backup.operations.copy_repository import CopyResult, PlannedCopy
@@ -41,6 +43,8 @@ DOCUMENTS: dict[str, Any] = {
     "repair": RepairResult,
     "restore --dry-run": PlanDocument,
     "restore": RestoreDocument,
+    "blame": Blame,
+    "bisect": Bisection,
     "expire": Expiry,
     "undelete": Expiry,
     "prune --dry-run": PrunePlan,

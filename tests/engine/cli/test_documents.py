@@ -29,6 +29,8 @@ CALLS: dict[str, list[str]] = {
     "repair": ["repair"],
     "restore --dry-run": ["restore", "latest", "--to", "env:TARGET", "--dry-run"],
     "restore": ["restore", "latest", "--to", "env:TARGET"],
+    "blame": ["blame", "meta_import_data", "--key", "id=7"],
+    "bisect": ["bisect", "meta_import_data", "--where", "id = 7"],
     "backups --trash": ["backups", "--trash"],
     "expire": ["expire", "20"],  # the only backup: a unique prefix
     "undelete": ["undelete", "20"],
