@@ -23,6 +23,7 @@ from moi_backup.postgres.session import Connection, session_settings
 
 VARIANCE_ALLOWED = 0.01
 RECOVERED = "all rows are recovered"
+FIELDS_FILLED = "required fields are filled"
 _LOCK_TIMEOUT_MS = 30_000
 
 
@@ -105,9 +106,13 @@ def field_checks(tables: Sequence[Drilled]) -> Iterator[DrillCheck]:
         stored = drilled.stored
         if stored is None or drilled.outcome.status != "restored" or not stored.manifest.required:
             continue
-        verdict = required_fields_filled(stored)
+        try:
+            verdict = required_fields_filled(stored)
+        except MoiError as error:  # read a second time, and now damaged or out of reach
+            yield DrillCheck(statement=FIELDS_FILLED, table=drilled.name, verdict="failed", text=error.what)
+            continue
         yield DrillCheck(
-            statement="required fields are filled",
+            statement=FIELDS_FILLED,
             table=drilled.name,
             verdict="passed" if verdict.passed else "failed" if verdict.serious else "warning",
             text=verdict.text,

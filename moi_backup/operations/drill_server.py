@@ -53,8 +53,8 @@ def drill_server(workspace: Workspace, *, progress: Progress) -> Generator[Drill
 def refuse_source(workspace: Workspace, url: str, backup: BackupManifest) -> str:
     """Raise UsageError when the URL names the protected database itself; a note when it is the server of that one.
 
-    Compared are the system identifier with the database, and the address: with the database as it is now, where it
-    answers, and with the one that the backup was taken from.
+    Compared are the system identifier and the database or, where an identifier is not known, the address: with the
+    protected database as it is now, where it answers, and with the one that the backup was taken from.
     """
     here = _identity(url)
     sources = [backup.source, *_live(workspace)]
@@ -116,7 +116,9 @@ def _live(workspace: Workspace) -> list[Source]:
 
 
 def _is_same(one: Source, other: Source) -> bool:
-    return one.address == other.address or (_is_same_server(one, other) and one.database == other.database)
+    if "unknown" in (one.system_identifier, other.system_identifier):
+        return one.address == other.address
+    return _is_same_server(one, other) and one.database == other.database
 
 
 def _is_same_server(one: Source, other: Source) -> bool:

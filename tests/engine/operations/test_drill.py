@@ -1,20 +1,26 @@
-"""A drill restores into a database of its own, proves what it restored, and says by name what is not as it should be."""
+"""A drill restores into a database of its own, proves what it restored, and names what is not as it should be."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import msgspec
+import psycopg
 import pytest
 
 from moi_backup.errors import UsageError
 from moi_backup.model.day import parse_day_range
 from moi_backup.model.table import TableName
 from moi_backup.operations.drill_rows import RECOVERED
+from moi_backup.operations.drill_server import refuse_source
 from moi_backup.operations.list_drills import list_drills, show_drill
 from moi_backup.operations.status import read_status
+from moi_backup.postgres.connection_url import address_of
 from moi_backup.postgres.scratch_database import scratch_database, scratch_name
 from moi_backup.repository.key_text import generate_master
-from tests.engine.conftest import Server
+from tests.engine.conftest import Server, run_server
 from tests.engine.deployment import Deployment
 from tests.engine.operations.drills import SHOP, drill_databases, drilled, drilling, said
 from tests.engine.oracle import database_of, rows_of
@@ -129,6 +135,19 @@ def test_the_database_a_backup_came_from_is_refused_though_another_is_protected_
         drilled(place)
 
 
+@pytest.mark.parametrize(("identifier", "refused"), [("1", False), ("unknown", True)])
+def test_the_address_decides_only_where_a_server_does_not_tell_its_identifier(shop, identifier, refused):
+    """Another server may have the address that the source had on its own machine."""
+    place, [backup] = replace(shop, url=NOWHERE), shop.backups()
+    source = msgspec.structs.replace(backup.source, system_identifier=identifier, address=address_of(shop.url))
+    elsewhere = msgspec.structs.replace(backup, source=source)
+    if refused:
+        with pytest.raises(UsageError, match="is the protected database"):
+            refuse_source(place.workspace, shop.url, elsewhere)
+    else:
+        assert refuse_source(place.workspace, shop.url, elsewhere) == ""
+
+
 def test_a_role_that_the_server_lacks_is_named_and_the_rows_come_back(shop):
     """Its grant and its policy are left out."""
     shop.sql("CREATE ROLE drill_reader; GRANT SELECT ON orders TO drill_reader")
@@ -147,6 +166,43 @@ def test_an_extension_that_the_server_has_is_made_for_the_drill(shop):
     shop.back_up(full=True)
     report = drilled(shop)
     assert said(report, "failed", "warning", "unknown") == []
+
+
+@pytest.fixture(scope="module")
+def postgres_15() -> Iterator[Server]:
+    """A server older than the source's, where the system has it installed."""
+    programs = Path("/usr/lib/postgresql/15/bin")
+    if not (programs / "postgres").exists():
+        pytest.skip("Postgres 15 is not installed (Debian: postgresql-15)")
+    yield from run_server(programs)
+
+
+def test_a_drill_server_too_old_for_the_backup_fails_the_drill_and_says_so(shop, postgres_15):
+    """Its pg_restore cannot read the archive; the report names both versions, and nothing is left there."""
+    place = drilling(shop, postgres_15)
+    report = drilled(place)
+    assert report.exit_code == 1
+    assert "older than the backup's 18" in " ".join(said(report, "warning"))
+    assert "pg_restore cannot read the schema archive" in " ".join(said(report, "failed"))
+    assert not any(table.equal for table in report.tables)
+    assert drill_databases(replace(place, url=postgres_15.url())) == []
+
+
+def test_a_newer_drill_server_proves_the_rows_and_compares_no_definitions(shop, postgres_15, postgres_server, tmp_path):
+    """Another version writes the same definition in other words; that is unknown and fails nothing."""
+    with psycopg.connect(postgres_15.url(), autocommit=True) as conn:
+        conn.execute("CREATE DATABASE older")
+    older = replace(drilling(shop, postgres_server), url=postgres_15.url("older"), folder=tmp_path / "older")
+    older.folder.mkdir()
+    older.configure("")
+    older.initialise()
+    older.sql(SHOP)
+    older.back_up(full=True)
+    report = drilled(older)
+    assert said(report, "failed", "warning") == []
+    assert "different versions of Postgres (15, 18)" in " ".join(said(report, "unknown"))
+    assert all(table.equal for table in report.tables)
+    assert not any("server of the protected database" in note for note in report.notes)
 
 
 def test_a_drill_of_some_tables_forecasts_everything(shop):

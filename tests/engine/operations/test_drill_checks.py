@@ -89,8 +89,8 @@ def test_a_row_without_its_parent_is_found_though_the_key_says_that_it_is_valid(
     [
         ("ALTER TABLE orders DROP CONSTRAINT orders_customer_fkey", "orders_customer_fkey is missing"),
         (
-            "ALTER TABLE orders DROP CONSTRAINT orders_customer_fkey, ADD CONSTRAINT orders_customer_fkey"
-            " FOREIGN KEY (customer) REFERENCES customers NOT VALID",
+            """ALTER TABLE orders DROP CONSTRAINT orders_customer_fkey, ADD CONSTRAINT orders_customer_fkey
+               FOREIGN KEY (customer) REFERENCES customers NOT VALID""",
             "is not validated",
         ),
     ],

@@ -1,4 +1,4 @@
-"""Drills that are killed, and drills whose server is started for them: nothing is claimed, and nothing is left for long.
+"""Drills that are killed, and drills whose server is started for them: nothing is claimed, nothing is left for long.
 
 The killed drills are processes of the command line.
 """
@@ -22,6 +22,7 @@ from tests.engine.deployment import Deployment
 from tests.engine.operations.drills import SHOP, drill_databases, drilled, drilling, said
 
 LIMIT_SECONDS = 60
+LIVING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'moi-backup drill'"
 MANY_ROWS = "INSERT INTO orders (day, customer) SELECT date '2025-01-01' + i % 90, 5 FROM generate_series(1, 60000) i"
 
 
@@ -76,8 +77,7 @@ def test_a_drill_killed_at_any_moment_claims_nothing_and_the_next_one_drops_its_
             time.sleep(fraction * whole)
             child.kill()
             child.wait(LIMIT_SECONDS)
-        holder = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'moi-backup drill'"
-        until(lambda: shop.sql(holder) == [(0,)])
+        until(lambda: shop.sql(LIVING) == [(0,)])
         gone = left not in drill_databases(shop)
         drills = list_drills(shop.workspace)
         assert drills.unreadable == ()
