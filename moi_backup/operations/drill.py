@@ -110,8 +110,8 @@ class _Work:
     def run(self) -> tuple[list[DrilledTable], list[DrillCheck], float]:
         """Restore, then check; the tables, the checks, and the seconds that the restore took."""
         url = self.database.url
-        lacking = prepare_extensions(url, self.backup)
         definitions, unreadable = self._definitions()
+        lacking = prepare_extensions(url, self.backup, definitions)
         began = monotonic()
         result = self._restore()
         seconds = monotonic() - began

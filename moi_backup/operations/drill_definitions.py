@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -28,6 +29,7 @@ from moi_backup.repository.repository import Repository
 SAME_DEFINITIONS = "definitions are those of the backup"
 _SHOWN = 5
 _BUILT_IN = ("plpgsql",)
+_APART = re.compile(r"\bextensions\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +54,32 @@ def read_definitions(url: str, repository: Repository, backup: BackupManifest) -
         return Definitions(read_archive(archive, server_major=major), major, roles)
 
 
-def prepare_extensions(url: str, backup: BackupManifest) -> dict[str, str]:
-    """Make the backup's extensions in the drill's database; those that cannot be made, each with the reason."""
+def prepare_extensions(url: str, backup: BackupManifest, definitions: Definitions | None) -> dict[str, str]:
+    """Make the backup's extensions in the drill's database; those that cannot be made, each with the reason.
+
+    A backup names them without their schemas. Where its definitions speak of the schema `extensions`, in which Supabase
+    keeps them, they are made there; else, and where one insists on another, in their own or in `public`.
+    """
+    names = [name for text in backup.source.extensions if (name := text.partition(" ")[0]) not in _BUILT_IN]
+    apart = any(_APART.search(entry.sql) for entry in definitions.entries) if definitions else False
     lacking: dict[str, str] = {}
     with connect(url) as conn:
-        for name in (text.partition(" ")[0] for text in backup.source.extensions):
-            if name in _BUILT_IN:
-                continue
-            try:
-                run(conn, f"CREATE EXTENSION IF NOT EXISTS {quote_identifier(name)} CASCADE")
-            except psycopg.Error as error:
-                lacking[name] = str(error).strip().partition("\n")[0]
+        if names and apart:
+            run(conn, "CREATE SCHEMA IF NOT EXISTS extensions")
+        for name in names:
+            why = _create_extension(conn, name, " SCHEMA extensions") if apart else None
+            why = _create_extension(conn, name, "") if why is not None or not apart else None
+            lacking |= {} if why is None else {name: why}
     return lacking
+
+
+def _create_extension(conn: Connection, name: str, where: str) -> str | None:
+    """Make it; why not, when it cannot be made."""
+    try:
+        run(conn, f"CREATE EXTENSION IF NOT EXISTS {quote_identifier(name)}{where} CASCADE")
+    except psycopg.Error as error:
+        return str(error).strip().partition("\n")[0]
+    return None
 
 
 def prerequisites(

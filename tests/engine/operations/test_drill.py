@@ -160,9 +160,11 @@ def test_a_role_that_the_server_lacks_is_named_and_the_rows_come_back(shop):
     assert said(report, "failed") == []
 
 
-def test_an_extension_that_the_server_has_is_made_for_the_drill(shop):
-    """A table with a type of an extension comes back."""
-    shop.sql("CREATE EXTENSION citext; CREATE TABLE texts (id int, word citext); INSERT INTO texts VALUES (1, 'A')")
+@pytest.mark.parametrize("schema", ["public", "extensions"])
+def test_an_extension_that_the_server_has_is_made_for_the_drill(shop, schema):
+    """A table with a type of an extension comes back, also from the schema in which Supabase keeps extensions."""
+    shop.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}; CREATE EXTENSION citext SCHEMA {schema}")
+    shop.sql(f"CREATE TABLE texts (id int, word {schema}.citext); INSERT INTO texts VALUES (1, 'A')")
     shop.back_up(full=True)
     report = drilled(shop)
     assert said(report, "failed", "warning", "unknown") == []
@@ -285,6 +287,11 @@ def test_status_tells_the_last_drill_and_of_which_backup(shop):
     told = read_status(shop.workspace).drill
     assert told is not None
     assert (told.id, told.of_newest) == (report.id, False)
+    of_newest = drilled(shop)
+    drilled(shop, backup=report.backup)
+    told = read_status(shop.workspace).drill
+    assert told is not None
+    assert (told.id, told.of_newest) == (of_newest.id, True)
     for name in shop.objects("chunks/public.customers/"):
         shop.workspace.store().delete(name)
     drilled(shop)

@@ -192,7 +192,7 @@ def test_what_the_server_lacks_is_named_and_an_older_server_is_told(recovered):
         recovered.backup.source, extensions=("plpgsql 1.0", "hstore 1.8", "no_such 2.0"), server_version="19.1"
     )
     backup = msgspec.structs.replace(recovered.backup, source=source)
-    lacking = prepare_extensions(recovered.url, backup)
+    lacking = prepare_extensions(recovered.url, backup, recovered.definitions)
     assert list(lacking) == ["no_such"]
     check = prerequisites(backup, recovered.definitions, lacking=lacking, server_version="18.6")
     assert check.verdict == "warning"
