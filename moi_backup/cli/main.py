@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, str] = {
     "show": "show",
     "restore": "restore",
     "verify": "verify",
+    "drill": "drill",
+    "drills": "drills",
     "copy": "copy",
     "repair": "repair",
     "query": "query",

@@ -68,7 +68,8 @@ class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
 class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one table.
 
-    `digest` is that of the rows read back, equal to the backup's when `status` is restored.
+    `digest` is that of the rows read back, equal to the backup's when `status` is restored. `phases` says where the
+    seconds went, for a table that was created.
     """
 
     table: TableName
@@ -79,6 +80,7 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     error: str = ""
     seconds: float = 0.0
+    phases: dict[str, float] = {}
 
 
 class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):

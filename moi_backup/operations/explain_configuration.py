@@ -51,6 +51,8 @@ def _explain_places(settings: Settings) -> Iterator[ExplainedSetting]:
     yield ExplainedSetting("repository.address", settings.repository.address, settings.repository.origin)
     copy = settings.copy
     yield ExplainedSetting("repository.copy", copy.address if copy else "none", copy.origin if copy else "default")
+    drill = settings.drill
+    yield ExplainedSetting("drill.url", "embedded server" if drill.embedded else drill.shown, drill.origin)
     target = settings.restore_target
     yield ExplainedSetting("restore.url", target.shown, target.origin)
     yield _plain(configuration, "restore", "schema", configuration.restore.schema)

@@ -27,6 +27,7 @@ from moi_backup.operations.move_sequences import move_sequences
 from moi_backup.operations.progress import Progress
 from moi_backup.operations.prove_rows import prove_rows
 from moi_backup.operations.read_ahead import read_ahead
+from moi_backup.operations.stopwatch import Stopwatch
 from moi_backup.operations.stored_table import StoredTable
 from moi_backup.postgres.arrow_session import ArrowSession, Refused
 from moi_backup.postgres.export import RowSource
@@ -170,21 +171,23 @@ class _Creating:
 
     def table(self, table: NewTable, definition: _Definition) -> None:
         """Create, load, prove and finish one table, or undo it and note why."""
-        began, plan = monotonic(), table.plan
+        began, plan, watch = monotonic(), table.plan, Stopwatch()
         self.progress.start(str(plan.target), total=plan.rows)
         try:
             with self._savepoint("moi_table"):
-                self.session.script(definition.create)
-                digest = self._fill(table, definition.columns)
+                with watch.phase("define"):
+                    self.session.script(definition.create)
+                digest = self._fill(table, definition.columns, watch)
                 if definition.finish:
-                    self.session.script(definition.finish)
+                    with watch.phase("indexes"):
+                        self.session.script(definition.finish)
         except MoiError as error:
             self.progress.finish(str(plan.target), "failed")
             self.created.outcomes.append(_outcome(plan, status="failed", error=str(error), seconds=monotonic() - began))
             return
         self.progress.finish(str(plan.target), "proved equal to the backup")
-        outcome = _outcome(plan, status="restored", rows=plan.rows, digest=digest, seconds=monotonic() - began)
-        self.created.outcomes.append(outcome)
+        facts = {"rows": plan.rows, "digest": digest, "seconds": monotonic() - began, "phases": watch.phases}
+        self.created.outcomes.append(_outcome(plan, status="restored", **facts))
 
     def final(self, definitions: Sequence[str]) -> None:
         """What connects tables (foreign keys); what fails is a problem of its own, the rows stay."""
@@ -201,14 +204,16 @@ class _Creating:
             savepoint = partial(self._savepoint, "moi_sequence")
             self.created.problems += move_sequences(self.session, backup, outcome.table, guard=savepoint)
 
-    def _fill(self, table: NewTable, columns: tuple[Column, ...]) -> str:
+    def _fill(self, table: NewTable, columns: tuple[Column, ...], watch: Stopwatch) -> str:
         stored, target = table.stored, table.plan.target
-        rows = self._counted(read_ahead(stored.rows(self.request.days), depth=1), str(target))
-        load_rows(self.session, target, columns=columns, rows=rows)
+        read = watch.waiting("read", read_ahead(stored.rows(self.request.days), depth=1))
+        with watch.phase("load"):
+            load_rows(self.session, target, columns=columns, rows=self._counted(read, str(target)))
         manifest = stored.manifest
         source = RowSource(target, only=False, columns=manifest.columns, day=manifest.day, order_by=manifest.order_by)
-        parts, ring = stored.parts(self.request.days), stored.repository.ring
-        proof = prove_rows(self.session, source, parts, runs=None, ring=ring, in_load_order=True)
+        with watch.phase("proof"):
+            parts, ring = stored.parts(self.request.days), stored.repository.ring
+            proof = prove_rows(self.session, source, parts, runs=None, ring=ring, in_load_order=True)
         if not proof.generated_agree and stored.manifest == stored.whole:
             self.progress.warn(
                 f"{target}: generated columns are computed differently by this server than in the backup."

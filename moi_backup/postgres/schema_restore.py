@@ -66,12 +66,16 @@ class TablePlan:
 
 @dataclass(frozen=True, slots=True)
 class SchemaPlan:
-    """Texts in the order of running: shared, every table's create, the rows, every table's finish, final."""
+    """Texts in the order of running: shared, every table's create, the rows, every table's finish, final.
+
+    `entries` are what the texts create, in the archive's order, with the grants that can be made.
+    """
 
     shared: tuple[str, ...]
     tables: tuple[TablePlan, ...]
     final: tuple[str, ...]
     omitted: tuple[Omitted, ...]
+    entries: tuple[Entry, ...] = ()
 
     @property
     def shared_sql(self) -> str:
@@ -115,6 +119,18 @@ def plan_schema(
     for entry in entries:
         _consider(choice, entry, roles=frozenset(roles))
     return _arrange(choice)
+
+
+def named_roles(entries: Iterable[Entry]) -> frozenset[str]:
+    """The roles that grants and policies of an archive name; a target without one cannot make these."""
+    found: set[str] = set()
+    for entry in entries:
+        if entry.kind == "POLICY":
+            found.update(_policy_roles(entry.sql))
+        elif entry.kind == "ACL":
+            grantees = (_GRANTEE.search(statement) for statement in statements(entry.sql))
+            found.update(_unquote(grantee.group(1)) for grantee in grantees if grantee)
+    return frozenset(role for role in found if role.lower() not in _ANYBODY)
 
 
 def _start(entries: Sequence[Entry], wanted: Sequence[TableName], *, existing: Collection[TableName]) -> _Choice:
@@ -287,6 +303,7 @@ def _arrange(choice: _Choice) -> SchemaPlan:
         ),
         final=tuple(texts.get(("final", 0), [])),
         omitted=tuple(choice.omitted),
+        entries=tuple(choice.chosen[number] for number in order if number in choice.chosen),
     )
 
 

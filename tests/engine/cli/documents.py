@@ -9,6 +9,7 @@ from moi_backup.cli.restore_document import PlanDocument, RestoreDocument
 from moi_backup.cli.secret_file import KeyDocument
 from moi_backup.operations.bisect import Bisection
 from moi_backup.operations.blame import Blame
+from moi_backup.model.drill import DrillReport
 from moi_backup.operations.check_configuration import CheckedConfiguration
 from moi_backup.operations.check_keys import CheckedKeys
 from moi_backup.operations.copy_repository import CopyResult, PlannedCopy
@@ -17,6 +18,7 @@ from moi_backup.operations.doctor import Examination
 from moi_backup.operations.expire_backups import Expiry
 from moi_backup.operations.initialise import Initialised
 from moi_backup.operations.list_backups import BackupList, TrashList
+from moi_backup.operations.list_drills import DrillList
 from moi_backup.operations.list_keys import KeyList
 from moi_backup.operations.prune import PrunePlan, PruneResult
 from moi_backup.operations.rekey import Rekeyed
@@ -37,6 +39,8 @@ DOCUMENTS: dict[str, Any] = {
     "backups --trash": TrashList,
     "show": BackupDescription,
     "verify": Verification,
+    "drill": DrillReport,
+    "drills": DrillList,
     "copy --dry-run": PlannedCopy,
     "copy": CopyResult,
     "repair --dry-run": PlannedRepair,

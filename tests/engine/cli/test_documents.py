@@ -23,6 +23,8 @@ CALLS: dict[str, list[str]] = {
     "backups": ["backups"],
     "show": ["show", "latest"],
     "verify": ["verify", "--read-data"],
+    "drill": ["drill"],
+    "drills": ["drills"],
     "copy --dry-run": ["copy", "--dry-run", "--to", "copy"],
     "copy": ["copy", "--to", "copy"],
     "repair --dry-run": ["repair", "--dry-run"],
@@ -69,6 +71,8 @@ def test_what_is_printed_is_what_is_documented(
     """A real document has no field that the page does not know, whatever its exit code."""
     if command in EXPIRED_FIRST:
         assert moi("expire", "20", on=copied).code == 0
-    answer = moi(*CALLS[command], "--json", on=copied, TARGET=empty_database())
+    if command == "drills":
+        assert moi("drill", on=copied, MOI_DRILL_URL=empty_database()).code == 0
+    answer = moi(*CALLS[command], "--json", on=copied, TARGET=empty_database(), MOI_DRILL_URL=empty_database())
     assert answer.code in (0, 1), answer.err
     assert undocumented(command, answer.document) == []
