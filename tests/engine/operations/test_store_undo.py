@@ -6,8 +6,11 @@ import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -16,10 +19,13 @@ from moi_backup.errors import ConfigurationError, Locked, UsageError
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.day import DayRange
 from moi_backup.model.table import TableManifest, TableName
+from moi_backup.operations.expire_backups import expire_backups
+from moi_backup.operations.list_backups import list_backups
 from moi_backup.operations.store_undo import UndoRequest, store_undo
 from moi_backup.operations.verify import verify
-from moi_backup.repository import layout
+from moi_backup.repository import documents, layout
 from moi_backup.repository.backups import LATEST, resolve_backup
+from moi_backup.repository.clock import SystemClock
 from moi_backup.repository.key_text import generate_master
 from moi_backup.repository.reading import files_of
 from tests.engine.copies import CopiedDeployment
@@ -40,6 +46,19 @@ day = "day"
 scopes = { pii = ["name"] }
 [tables.notes]
 """
+
+
+ALMOST, MINUTE = timedelta(days=30, seconds=-30), timedelta(minutes=1)
+
+
+class At(SystemClock):
+    """The real clock, but for the date."""
+
+    def __init__(self, moment: datetime) -> None:
+        self._moment = moment
+
+    def now(self) -> datetime:
+        return self._moment
 
 
 @pytest.fixture
@@ -184,6 +203,30 @@ def test_a_lease_that_was_taken_over_publishes_nothing(shop: CopiedDeployment) -
         with pytest.raises(Locked):
             store_undo(workspace, lease, shop.url, request)
     assert [backup.id for backup in shop.backups()] == before
+
+
+def test_a_backup_before_a_restore_is_held_for_thirty_days(shop: CopiedDeployment) -> None:
+    """Expiry refuses it by name with the day it becomes free, and everything with it; afterwards it goes."""
+    made, (first, *_) = undo(shop), shop.backups()
+    finished = datetime.fromisoformat(made.finished_at)
+    free = (finished + timedelta(days=30)).astimezone(ZoneInfo("Asia/Kolkata"))
+    almost, then = (replace(shop.workspace, clock=At(finished + span)) for span in (ALMOST, ALMOST + MINUTE))
+    for workspace in (shop.workspace, almost):
+        with pytest.raises(UsageError, match=f"held: {made.id} until {free:%Y-%m-%d}"):
+            expire_backups(workspace, [first.id, made.id])
+    assert [backup.id for backup in shop.backups()] == [first.id, made.id]
+    assert expire_backups(then, [made.id]).backups == (made.id,)
+
+
+def test_the_list_tells_what_a_backup_undoes_and_how_long_it_is_held(shop: CopiedDeployment) -> None:
+    """Of a backup before a restore, as long as it is held; of others there is nothing to tell."""
+    made = undo(shop)
+    free = datetime.fromisoformat(made.finished_at) + timedelta(days=30)
+    newest, first = list_backups(shop.workspace).backups
+    assert (newest.kind, newest.restore, newest.held_until) == ("pre_restore", RESTORE, documents.timestamp(free))
+    assert (first.restore, first.held_until) == (None, None)
+    later = list_backups(replace(shop.workspace, clock=At(free)))
+    assert [backup.held_until for backup in later.backups] == [None, None]
 
 
 def test_a_table_is_kept_as_it_is_when_the_lock_is_got(shop: CopiedDeployment) -> None:
