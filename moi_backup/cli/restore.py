@@ -155,5 +155,8 @@ def _tell_result(output: Output, result: RestoreResult) -> None:
             output.line(f"Failed: {table.error}")
     for problem in result.problems:
         output.line(f"Not restored: {problem}")
+    if not result.id:
+        output.line(f"Warning: {result.notes[-1]}")
     restored = sum(table.status == "restored" for table in result.tables)
-    output.line(f"Restored {restored} of {wording.counted(len(result.tables), 'table')}.")
+    record = f" Recorded as {result.id} (moi-backup restores)." if result.id else ""
+    output.line(f"Restored {restored} of {wording.counted(len(result.tables), 'table')}.{record}")

@@ -21,7 +21,8 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked for. `schema` puts the tables into a scratch schema instead of their own.
 
     `in_place` writes into tables that exist, by the policy `on_conflict`; `create_missing` (with a scratch schema)
-    makes those that do not. `without_scopes` leaves out the columns of these encryption scopes.
+    makes those that do not. `without_scopes` leaves out the columns of these encryption scopes. `by` is who asks; "":
+    the user of the operating system.
     """
 
     backup: str
@@ -34,6 +35,7 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     wait: float = 0.0
     without_scopes: tuple[str, ...] = ()
+    by: str = ""
 
 
 class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +86,7 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
-    """All outcomes.
+    """All outcomes. `id` names the record that was kept of it; "" when none could be.
 
     `problems` names definitions (a foreign key, a grant, a sequence) that could not be restored though their rows
     were.
@@ -96,6 +98,7 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    id: str = ""
 
     @property
     def complete(self) -> bool:

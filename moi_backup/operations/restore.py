@@ -20,6 +20,7 @@ from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.locked_columns import wrong_key
 from moi_backup.operations.open_for_reading import Reading, open_for_reading
 from moi_backup.operations.progress import Progress, Silent
+from moi_backup.operations.record_restore import begin_restore, record_restore
 from moi_backup.operations.restore_in_place import count_live, replace_rows
 from moi_backup.operations.restore_new import NewTable, create_tables
 from moi_backup.operations.stored_table import StoredTable, open_table
@@ -72,6 +73,7 @@ def restore(
     The result says which succeeded, and in its notes what was read from the copy.
     """
     progress = progress or Silent()
+    begun = begin_restore(workspace, request)
     reading = open_for_reading(workspace, warn=progress.warn)
     with _alone(workspace, reading, request, progress):
         prepared = _prepare(reading.again() if request.in_place else reading, url, request)
@@ -94,7 +96,7 @@ def restore(
             outcomes.append(outcome)
             problems += remaining
     order = [table.table for table in prepared.plan.tables]
-    return RestoreResult(
+    result = RestoreResult(
         backup=prepared.backup.id,
         address=prepared.plan.address,
         reason=request.reason,
@@ -102,6 +104,7 @@ def restore(
         notes=prepared.notes,
         problems=tuple(problems),
     )
+    return record_restore(workspace, None if reading.instead else reading.repository, begun, request, result)
 
 
 def _openable(prepared: _Prepared, action: str, outcomes: list[TableOutcome]) -> list[tuple[TablePlan, StoredTable]]:

@@ -33,6 +33,8 @@ CALLS: dict[str, list[str]] = {
     "restore": ["restore", "latest", "--to", "env:TARGET"],
     "blame": ["blame", "meta_import_data", "--key", "id=7"],
     "bisect": ["bisect", "meta_import_data", "--where", "id = 7"],
+    "restores": ["restores"],
+    "restores RESTORE_ID": ["restores", "20"],  # the only restore: a unique prefix
     "backups --trash": ["backups", "--trash"],
     "expire": ["expire", "20"],  # the only backup: a unique prefix
     "undelete": ["undelete", "20"],
@@ -40,6 +42,7 @@ CALLS: dict[str, list[str]] = {
     "prune": ["prune", "--grace", "0"],
     "sweep": ["sweep"],
 }
+RESTORED_FIRST = ("restores", "restores RESTORE_ID")
 EXPIRED_FIRST = ("backups --trash", "undelete", "prune --dry-run", "prune")
 
 
@@ -71,6 +74,8 @@ def test_what_is_printed_is_what_is_documented(
     """A real document has no field that the page does not know, whatever its exit code."""
     if command in EXPIRED_FIRST:
         assert moi("expire", "20", on=copied).code == 0
+    if command in RESTORED_FIRST:
+        assert moi(*CALLS["restore"], on=copied, TARGET=empty_database()).code == 0
     if command == "drills":
         assert moi("drill", on=copied, MOI_DRILL_URL=empty_database()).code == 0
     answer = moi(*CALLS[command], "--json", on=copied, TARGET=empty_database(), MOI_DRILL_URL=empty_database())
