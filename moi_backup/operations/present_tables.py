@@ -55,12 +55,17 @@ def _texts(plan: SchemaPlan, table: TableName) -> frozenset[str]:
 
 
 def _difference(ours: frozenset[str], theirs: frozenset[str]) -> str:
-    missing, more = sorted(ours - theirs), sorted(theirs - ours)
+    """The first line of a statement that only one side has."""
+    mine, other = _lines(ours - theirs), _lines(theirs - ours)
+    missing, more = sorted(mine - other) or sorted(mine), sorted(other - mine) or sorted(other)
     told = [f"it lacks {_short(missing[0])}"] if missing else []
     told += [f"it has {_short(more[0])}"] if more else []
     return " and ".join(told)
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
+def _lines(texts: frozenset[str]) -> frozenset[str]:
+    return frozenset(line.strip().rstrip(",") for text in texts for line in text.split("\n") if line.strip())
+
+
+def _short(line: str) -> str:
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
