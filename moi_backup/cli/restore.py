@@ -23,7 +23,7 @@ from moi_backup.cli.options import (
 from moi_backup.cli.restore_document import plan_document, result_document
 from moi_backup.cli.target import target_url
 from moi_backup.errors import UsageError
-from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult
+from moi_backup.model.restore import DamagedPolicy, DayInstead, RestorePlan, RestoreRequest, RestoreResult, TableOutcome
 
 if TYPE_CHECKING:
     from moi_backup.cli.output import Output
@@ -39,6 +39,15 @@ if TYPE_CHECKING:
 @table_option
 @days_option
 @without_scope_option
+@click.option("--resume", is_flag=True, help="Go on: a table that exists and is wholly the backup's is kept.")
+@click.option("--jobs", type=click.IntRange(1, 16), default=2, show_default=True, help="New tables side by side.")
+@click.option(
+    "--damaged",
+    type=click.Choice(["fail", "skip", "older"]),
+    default="fail",
+    show_default=True,
+    help="Damaged days: fail the table, skip them, or take their newest older state.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @wait_option
 @click.pass_obj
@@ -54,6 +63,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
     tables: tuple[str, ...],
     days: str | None,
     without_scopes: tuple[str, ...],
+    resume: bool,
+    jobs: int,
+    damaged: DamagedPolicy,
     dry_run: bool,
     wait: float,
 ) -> int:
@@ -71,6 +83,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
         reason=reason,
         wait=wait,
         without_scopes=without_scopes,
+        resume=resume,
+        jobs=jobs,
+        damaged=damaged,
     )
     _require_said(request)
     return _restore(invocation, request, target_url(invocation, to), dry_run=dry_run)
@@ -144,7 +159,7 @@ def _tell_result(output: Output, result: RestoreResult) -> None:
                 wording.count(table.rows),
                 wording.count(table.replaced),
                 wording.duration(table.seconds),
-                f"{table.digest} equal to the backup" if table.status == "restored" else "-",
+                _digest_told(table),
             )
             for table in result.tables
         ],
@@ -153,10 +168,27 @@ def _tell_result(output: Output, result: RestoreResult) -> None:
     for table in result.tables:
         if table.status == "failed":  # why one is refused stands in the plan
             output.line(f"Failed: {table.error}")
+    for table in result.tables:
+        for day in table.instead:
+            output.line(_instead_told(table, day))
     for problem in result.problems:
         output.line(f"Not restored: {problem}")
     if not result.id:
         output.line(f"Warning: {result.notes[-1]}")
-    restored = sum(table.status == "restored" for table in result.tables)
+    restored = sum(table.done for table in result.tables)
     record = f" Recorded as {result.id} (moi-backup restores)." if result.id else ""
     output.line(f"Restored {restored} of {wording.counted(len(result.tables), 'table')}.{record}")
+
+
+def _digest_told(table: TableOutcome) -> str:
+    if not table.done:
+        return "-"
+    return f"{table.digest} {'equal to what was restored' if table.instead else 'equal to the backup'}"
+
+
+def _instead_told(table: TableOutcome, day: DayInstead) -> str:
+    lost = f"{table.target}, day {day.day}: {wording.counted(day.lost, 'row')} of the backup are damaged"
+    if not day.backup:
+        return f"Left out: {lost}."
+    same = "exactly the same rows" if day.identical else "an older state"
+    return f"Instead: {lost}; {wording.counted(day.rows, 'row')} of {day.backup}, taken {day.taken_at}, {same}."

@@ -9,7 +9,7 @@ from moi_backup.model.restore import RestorePlan, RestoreResult
 
 
 class PlannedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """One table of a plan; `action` is create, replace or refuse."""
+    """One table of a plan; `action` is create, compare, replace or refuse."""
 
     name: str
     target: str
@@ -31,8 +31,22 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
+class InsteadDay(msgspec.Struct, frozen=True, kw_only=True):
+    """A damaged day and what stands in its place; `backup` is "" when it was left out."""
+
+    day: str
+    lost: int
+    rows: int
+    backup: str
+    taken_at: str
+    identical: bool
+
+
 class RestoredTable(msgspec.Struct, frozen=True, kw_only=True):
-    """One table. `status` is restored, failed or refused; `equal`: the rows read back have the backup's digest."""
+    """One table. `status` is restored, present, failed or refused.
+
+    `equal`: the rows read back have the backup's digest.
+    """
 
     name: str
     target: str
@@ -43,6 +57,7 @@ class RestoredTable(msgspec.Struct, frozen=True, kw_only=True):
     equal: bool
     error: str
     seconds: float
+    instead: tuple[InsteadDay, ...]
 
 
 class RestoreDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,9 +113,20 @@ def result_document(result: RestoreResult) -> RestoreDocument:
                 replaced=table.replaced,
                 digest=table.digest,
                 # A restore commits only after the digests were compared.
-                equal=table.status == "restored",
+                equal=table.done and all(day.identical for day in table.instead),
                 error=table.error,
                 seconds=table.seconds,
+                instead=tuple(
+                    InsteadDay(
+                        day=day.day,
+                        lost=day.lost,
+                        rows=day.rows,
+                        backup=day.backup,
+                        taken_at=day.taken_at,
+                        identical=day.identical,
+                    )
+                    for day in table.instead
+                ),
             )
             for table in result.tables
         ),

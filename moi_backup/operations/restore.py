@@ -1,7 +1,7 @@
 """Restore tables of a backup: decide everything first (`plan_restore`), then carry out exactly that (`restore`).
 
-New tables come into being in one transaction with a savepoint for each, so an interrupted restore leaves nothing
-behind; a table in place is one transaction of its own. Rows are read back and proved before every commit.
+Every table is one transaction of its own, in which its rows are read back and proved before the commit; an interrupted
+restore into new tables is resumed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from moi_backup.errors import Damaged, Locked, SourceError, StorageError, UsageError, WrongKey
 from moi_backup.model.backup import BackupManifest
-from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
+from moi_backup.model.restore import Action, RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
 from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.locked_columns import wrong_key
@@ -26,9 +26,10 @@ from moi_backup.operations.restore_new import NewTable, create_tables
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
 from moi_backup.postgres.connection_url import address_of
-from moi_backup.postgres.identifiers import literal_list
+from moi_backup.postgres.identifiers import literal_list, qualified
 from moi_backup.postgres.session import Connection, begin, connect, run
-from moi_backup.repository.backups import resolve_backup
+from moi_backup.repository.backups import resolve_backup, try_backups
+from moi_backup.repository.chain import published
 from moi_backup.repository.repository import Repository
 
 LOCK_TIMEOUT_MS = 10_000
@@ -51,6 +52,12 @@ class _Prepared:
     def notes(self) -> tuple[str, ...]:
         """Those of the plan, and what came from the copy up to now."""
         return (*self.reading.notes(), *self.plan.notes)
+
+    def backups(self) -> list[BackupManifest]:
+        """The manifests of all listed backups that can be read."""
+        listed = published(self.reading.chain)
+        found = (manifest for _, manifest in try_backups(self.repository, self.reading.chain, listed))
+        return [manifest for manifest in found if isinstance(manifest, BackupManifest)]
 
     def table(self, name: TableName) -> StoredTable:
         return open_table(self.repository, self.backup, name, without=self.without)
@@ -79,19 +86,20 @@ def restore(
         prepared = _prepare(reading.again() if request.in_place else reading, url, request)
         outcomes = [_refused(table) for table in prepared.plan.tables if table.action == "refuse"]
         problems: list[str] = []
-        new = _openable(prepared, "create", outcomes)
+        new = _openable(prepared, ("create", "compare"), outcomes)
         if new:
             created = create_tables(
                 url,
                 [NewTable(*pair) for pair in new],
                 prepared.repository,
                 prepared.backup,
+                others=prepared.backups,
                 request=request,
                 progress=progress,
             )
             outcomes += created.outcomes
             problems += created.problems
-        for table, stored in _openable(prepared, "replace", outcomes):
+        for table, stored in _openable(prepared, ("replace",), outcomes):
             outcome, remaining = replace_rows(url, table, stored, prepared.backup, request, progress)
             outcomes.append(outcome)
             problems += remaining
@@ -107,11 +115,13 @@ def restore(
     return record_restore(workspace, None if reading.instead else reading.repository, begun, request, result)
 
 
-def _openable(prepared: _Prepared, action: str, outcomes: list[TableOutcome]) -> list[tuple[TablePlan, StoredTable]]:
+def _openable(
+    prepared: _Prepared, actions: tuple[Action, ...], outcomes: list[TableOutcome]
+) -> list[tuple[TablePlan, StoredTable]]:
     """The planned tables whose documents can still be read; of the others the failure is their outcome."""
     found: list[tuple[TablePlan, StoredTable]] = []
     for plan in prepared.plan.tables:
-        if plan.action != action:
+        if plan.action not in actions:
             continue
         try:
             found.append((plan, prepared.table(plan.table)))
@@ -188,6 +198,12 @@ def _check_request(request: RestoreRequest) -> None:
             "--without-scope restores into new tables of a scratch schema alone.",
             meaning="A table of its own definition needs all its columns, and a live one would lose what is left out.",
             remedy="Add --schema NAME and leave out --in-place.",
+        )
+    if request.in_place and (request.resume or request.damaged != "fail"):
+        raise UsageError(
+            "--resume and --damaged are for restores into new tables.",
+            meaning="A restore in place repeats nothing, and never writes rows that are not the backup's.",
+            remedy="Leave them out, or restore into a scratch schema (--schema) without --in-place.",
         )
     if request.on_conflict and not request.in_place:
         raise UsageError(
@@ -291,13 +307,27 @@ def _table_plan(
         raise wrong_key(f"{name} cannot be restored", locked)
     if days is not None and stored.whole.day is None:
         return _refuse(plan, "it has no day column, so it cannot be restored by days")
+    if plan.target in existing and request.resume:
+        return _compared(conn, plan)
     if plan.target in existing and not request.in_place:
-        return _refuse(plan, "it exists; restore it in place (--in-place) or into a scratch schema (--schema)")
+        return _refuse(
+            plan,
+            "it exists; go on with an interrupted restore (--resume), "
+            "or restore in place (--in-place) or into a scratch schema (--schema)",
+        )
     if plan.target not in existing and request.in_place and not request.create_missing:
         return _refuse(plan, "it does not exist; leave out --in-place to create it")
     if plan.target in existing:
         return count_live(conn, plan, stored, days)
     return plan
+
+
+def _compared(conn: Connection, plan: TablePlan) -> TablePlan:
+    target = literal_list([qualified(plan.target)])
+    [(kind,)] = run(conn, f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = {target}::pg_catalog.regclass")
+    if kind not in ("r", "p"):
+        return _refuse(plan, "something that is not a table has its name")
+    return msgspec.structs.replace(plan, action="compare")
 
 
 def _left_out(repository: Repository, backup: BackupManifest, request: RestoreRequest) -> list[str]:

@@ -57,11 +57,15 @@ class Omitted:
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
-    """One table: `create_sql` makes it empty and bare; after loading `finish_sql` adds keys, indexes, triggers."""
+    """One table: `create_sql` makes it empty and bare; after loading `finish_sql` adds keys, indexes, triggers.
+
+    Both need the tables `after` which it comes (its parents, tables whose row types its functions use).
+    """
 
     table: TableName
     create_sql: str
     finish_sql: str
+    after: frozenset[TableName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +302,7 @@ def _arrange(choice: _Choice) -> SchemaPlan:
                 table=TableName(choice.entries[root].schema, choice.entries[root].name),
                 create_sql="\n\n".join(texts.get(("create", root), [])),
                 finish_sql="\n\n".join(texts.get(("finish", root), [])),
+                after=_after(choice, root, place),
             )
             for root in roots
         ),
@@ -305,6 +310,13 @@ def _arrange(choice: _Choice) -> SchemaPlan:
         omitted=tuple(choice.omitted),
         entries=tuple(choice.chosen[number] for number in order if number in choice.chosen),
     )
+
+
+def _after(choice: _Choice, root: int, place: dict[int, tuple[str, int]]) -> frozenset[TableName]:
+    """The other wanted tables that anything in the texts of this one needs."""
+    mine = [number for number, (phase, owner) in place.items() if owner == root and phase in ("create", "finish")]
+    needed = {choice.root_of[other] for number in mine for other in choice.reach[number] if other in choice.root_of}
+    return frozenset(TableName(choice.entries[n].schema, choice.entries[n].name) for n in needed - {root})
 
 
 def _place(
