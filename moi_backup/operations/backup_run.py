@@ -159,7 +159,7 @@ class BackupRun:
         """
         entries = {entry.table: entry for _, entry in written}
         with connect(self.url) as now:
-            begin(now, lock_timeout_ms=lock_timeout_ms(self.workspace))
+            begin(now, lock_timeout_ms=lock_timeout_ms(self.configuration))
             for table in read_tables(now, list(entries), schema=self.configuration.source.schema):
                 facts = table_fingerprint(now, table)
                 if any(entries[table.name].fingerprint[fact] != facts[fact] for fact in ("definition", "leaves")):
@@ -208,7 +208,7 @@ class BackupRun:
             session,
             names,
             address=address_of(self.url),
-            lock_timeout_ms=lock_timeout_ms(self.workspace),
+            lock_timeout_ms=lock_timeout_ms(self.configuration),
             dump=dump,
             progress=self.progress,
         )
@@ -353,9 +353,9 @@ class BackupRun:
             )
 
 
-def lock_timeout_ms(workspace: Workspace) -> int:
+def lock_timeout_ms(configuration: Configuration) -> int:
     """How long a backup waits for the lock of a table."""
-    return int(workspace.configuration.source.lock_timeout * 1000)
+    return int(configuration.source.lock_timeout * 1000)
 
 
 def _stamp(moment: datetime) -> str:

@@ -17,7 +17,7 @@ from moi_backup.model.backup import BackupManifest, Coverage
 from moi_backup.model.configuration import Configuration, TableSettings
 from moi_backup.model.day import DayRange
 from moi_backup.model.table import TableManifest, TableName
-from moi_backup.operations.backup_run import BackupOrder, BackupRun, lock_timeout_ms
+from moi_backup.operations.backup_run import BackupOrder, BackupRun
 from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.scopes import with_scopes
@@ -29,6 +29,7 @@ from moi_backup.repository.marks import with_marks
 from moi_backup.repository.repository import Repository
 
 CHANGES = "changes"
+LOCK_SECONDS = 2.0  # writers of the live table stand still meanwhile
 _NOTHING = "The state before the restore could not be kept, so nothing was replaced."
 
 
@@ -54,13 +55,13 @@ def store_undo(
     """Publish a backup of the table in the database at `url` and return its manifest.
 
     `lease` is the writer's lease of the configured repository; the caller holds it, and the lock of the table. Raises
-    what a backup raises, and nothing is published then. Locked also, within a minute, where a third session waits for
+    what a backup raises, and nothing is published then. Locked also, within seconds, where a third session waits for
     ACCESS EXCLUSIVE on the table: nobody reads past that, and it waits for the caller.
     """
     repository = workspace.open()  # never a copy's: what is published there belongs to no history
     progress = progress or Silent()
     with connect(url) as conn, database_errors("The backup before the restore stopped", url=url, meaning=_NOTHING):
-        settings = _settings(_catalog(conn, workspace, request.target), request.like, workspace.configuration)
+        settings = _settings(_catalog(conn, request.target), request.like, workspace.configuration)
         repository = with_marks(with_scopes(workspace, repository, settings.scopes, entropy=os.urandom))
         order = BackupOrder(
             coverage=Coverage(tables=(str(request.target),), days=request.days),
@@ -83,8 +84,8 @@ def store_undo(
         return run.take((request.target,)).manifest
 
 
-def _catalog(conn: Connection, workspace: Workspace, target: TableName) -> CatalogTable:
-    begin(conn, lock_timeout_ms=lock_timeout_ms(workspace))
+def _catalog(conn: Connection, target: TableName) -> CatalogTable:
+    begin(conn, lock_timeout_ms=int(LOCK_SECONDS * 1000))
     found = read_tables(conn, [target], schema=target.schema)
     conn.rollback()
     return found[0]
@@ -113,10 +114,10 @@ def _by_scope(scopes: dict[str, str]) -> dict[str, tuple[str, ...]]:
 
 
 def _reading(configuration: Configuration, request: UndoRequest, settings: TableSettings) -> Configuration:
-    """The configuration with this table alone, whose days begin where those of the backup do."""
+    """The configuration with this table alone, whose days begin where the backup's do, and without long waits."""
     day = request.like.day
     timezone = day.timezone if day is not None and day.timezone else configuration.source.timezone
-    source = msgspec.structs.replace(configuration.source, timezone=timezone)
+    source = msgspec.structs.replace(configuration.source, timezone=timezone, lock_timeout=LOCK_SECONDS)
     return msgspec.structs.replace(configuration, tables={request.target: settings}, source=source)
 
 

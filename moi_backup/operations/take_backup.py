@@ -84,7 +84,7 @@ def _order(request: BackupRequest) -> BackupOrder:
 
 def _names(conn: Connection, workspace: Workspace, request: BackupRequest) -> tuple[TableName, ...]:
     """The tables to back up, checked against catalog and configuration before the lease is taken."""
-    begin(conn, lock_timeout_ms=lock_timeout_ms(workspace))
+    begin(conn, lock_timeout_ms=lock_timeout_ms(workspace.configuration))
     protected = protected_names(conn, workspace.configuration)
     unknown = [str(name) for name in request.tables or () if name not in protected]
     if unknown:

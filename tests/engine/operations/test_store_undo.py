@@ -229,6 +229,23 @@ def test_the_list_tells_what_a_backup_undoes_and_how_long_it_is_held(shop: Copie
     assert [backup.held_until for backup in later.backups] == [None, None]
 
 
+def test_a_restore_is_told_when_somebody_waits_to_empty_its_table(shop: CopiedDeployment) -> None:
+    """Nobody reads past a waiting TRUNCATE, which waits for the restore: that is refused, and the TRUNCATE goes on."""
+    before = [backup.id for backup in shop.backups()]
+    emptying = threading.Thread(target=shop.sql, args=("TRUNCATE sales",))
+    workspace = shop.workspace
+    request = UndoRequest(target=SALES, like=restored_as(shop), days=None, restore=RESTORE, reason="")
+    with workspace.writing(workspace.open(), operation="restore", wait=0) as lease, locked(shop.url, SALES):
+        emptying.start()
+        while shop.sql("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'sales'::regclass") == [(0,)]:
+            assert emptying.is_alive()
+        with pytest.raises(Locked, match="keeps a table locked"):
+            store_undo(workspace, lease, shop.url, request)
+    emptying.join(timeout=30)
+    assert shop.sql("SELECT count(*) FROM sales") == [(0,)]
+    assert [backup.id for backup in shop.backups()] == before
+
+
 def test_a_table_is_kept_as_it_is_when_the_lock_is_got(shop: CopiedDeployment) -> None:
     """A writer that ended just before is in it, one that waits for the lock is not."""
     workspace = shop.workspace
