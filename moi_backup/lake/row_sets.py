@@ -173,12 +173,12 @@ class RowSets:
             run(f"CREATE TABLE {name} AS SELECT 0::BIGINT AS id, {place}, {fields}, {key} AS k FROM empty")
         for name in ("base_before", "base_after"):
             run(f"CREATE TABLE {name} AS SELECT {key} AS k FROM empty")
-        sums = "".join(f", {self._sum(name)} AS s{number}" for number, name in enumerate(self.shape.summed))
+        sums = "".join(f", {self.sum_of(name)} AS s{number}" for number, name in enumerate(self.shape.summed))
         run(f"CREATE TABLE days AS SELECT '' AS {DAY}, '' AS side, count(*) AS number{sums} FROM empty LIMIT 0")
         self.connection.unregister("empty")
 
-    def _sum(self, name: str) -> str:
-        """The sum of a column; NULL when a value of it is no number that can be summed."""
+    def sum_of(self, name: str) -> str:
+        """SQL for the sum of a column; NULL when a value of it is no number that can be summed."""
         value = self.shape.field(name)
         kind = next(column.arrow for column in self.shape.columns if column.name == name)
         if kind in ("float", "double"):
@@ -195,7 +195,7 @@ class RowSets:
             self._load(side)
         numbered = self._repeats()
         for side in _SIDES[:2]:
-            sums = "".join(f", {self._sum(name)}" for name in self.shape.summed)
+            sums = "".join(f", {self.sum_of(name)}" for name in self.shape.summed)
             self.sql(f"INSERT INTO days SELECT {DAY}, '{side}', count(*){sums} FROM {side}_now GROUP BY {DAY}")
         fields = ", ".join(f"x.{field}" for field in self.shape.fields)
         for name, mine, other in (("gone", "before", "after"), ("come", "after", "before")):
