@@ -5,28 +5,32 @@ from __future__ import annotations
 import msgspec
 
 from moi_backup.model.day import DayRange
-from moi_backup.model.restore import RestorePlan, RestoreResult
+from moi_backup.model.restore import RestorePlan, RestoreResult, TableChanges
 
 
 class PlannedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """One table of a plan; `action` is create, replace or refuse."""
+    """One table of a plan; `action` is create, in-place or refuse. `changes` is null unless it is restored in place."""
 
     name: str
     target: str
     action: str
     rows: int
     days: int
-    replaces: int
+    changes: TableChanges | None
     refusal: str
 
 
 class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What a restore would do; nothing was written."""
+    """What a restore would do; nothing was written. `token` ("" unless in place) lets `--plan` apply exactly this."""
 
     backup: str
+    base: str
     taken_at: str
     address: str
     days: DayRange | None
+    on_conflict: str
+    where: str
+    token: str
     tables: tuple[PlannedTable, ...]
     notes: tuple[str, ...]
 
@@ -39,6 +43,7 @@ class RestoredTable(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     rows: int
     replaced: int
+    changes: TableChanges | None
     digest: str
     equal: bool
     error: str
@@ -61,9 +66,13 @@ def plan_document(plan: RestorePlan) -> PlanDocument:
     """The document of a dry run."""
     return PlanDocument(
         backup=plan.backup,
+        base=plan.base,
         taken_at=plan.taken_at,
         address=plan.address,
         days=plan.days,
+        on_conflict=plan.on_conflict,
+        where=plan.where,
+        token=plan.token,
         tables=tuple(
             PlannedTable(
                 name=str(table.table),
@@ -71,7 +80,7 @@ def plan_document(plan: RestorePlan) -> PlanDocument:
                 action=table.action,
                 rows=table.rows,
                 days=table.days,
-                replaces=table.replaces,
+                changes=table.changes,
                 refusal=table.refusal,
             )
             for table in plan.tables
@@ -94,9 +103,9 @@ def result_document(result: RestoreResult) -> RestoreDocument:
                 status=table.status,
                 rows=table.rows,
                 replaced=table.replaced,
+                changes=table.changes,
                 digest=table.digest,
-                # A restore commits only after the digests were compared.
-                equal=table.status == "restored",
+                equal=table.equal,
                 error=table.error,
                 seconds=table.seconds,
             )

@@ -67,7 +67,7 @@ class Decision:
     def __init__(
         self, sets: RowSets, policy: ConflictPolicy, *, newer_by: str | None = None, chosen: str | None = None
     ) -> None:
-        self._sets, self.policy = sets, policy
+        self.sets, self.policy = sets, policy
         newest = f"max({sets.shape.field(newer_by)})" if newer_by is not None else "NULL"
         sides = " UNION ALL ".join(
             f"SELECT k, '{side}' AS side, count(*) AS number, {newest} AS newest FROM {side} GROUP BY k"
@@ -97,7 +97,7 @@ class Decision:
     def counts(self) -> Counts:
         """Sums over all days."""
         rows = self.days()
-        [(conflicts,)] = self._sets.sql("SELECT count(*) FROM groups WHERE conflict")
+        [(conflicts,)] = self.sets.sql("SELECT count(*) FROM groups WHERE conflict")
         return Counts(
             inserted=sum(row.inserted for row in rows),
             updated=sum(row.updated for row in rows),
@@ -111,7 +111,7 @@ class Decision:
 
         `unchanged` live rows are those that are the same in the backup.
         """
-        rows = self._sets.sql(
+        rows = self.sets.sql(
             f"""SELECT {DAY}, sum(i)::BIGINT, sum(u)::BIGINT, sum(d)::BIGINT, sum(k)::BIGINT, sum(n)::BIGINT FROM (
                 SELECT {DAY}, 1 AS i, 0 AS u, 0 AS d, 0 AS k, 0 AS n FROM come_taken
                     WHERE id NOT IN (SELECT come FROM pairs)
@@ -126,17 +126,17 @@ class Decision:
 
     def touched_days(self) -> list[str]:
         """The days that any written row has before or after."""
-        found = self._sets.sql(f"SELECT {DAY} FROM gone_taken UNION SELECT {DAY} FROM come_taken")
+        found = self.sets.sql(f"SELECT {DAY} FROM gone_taken UNION SELECT {DAY} FROM come_taken")
         return [day for (day,) in found]
 
     def changed_columns(self) -> dict[str, int]:
         """In how many of the updated rows each column becomes another; columns that never do are left out."""
-        shape = self._sets.shape
+        shape = self.sets.shape
         differs = ", ".join(
             f"count(*) FILTER ({shape.bits(c.name, 'g.')} IS DISTINCT FROM {shape.bits(c.name, 'c.')})"
             for c in shape.columns
         )
-        [found] = self._sets.sql(
+        [found] = self.sets.sql(
             f"SELECT {differs} FROM pairs JOIN gone AS g ON g.id = pairs.gone JOIN come AS c ON c.id = pairs.come"
             " WHERE c.id IN (SELECT id FROM come_taken)"
         )
@@ -146,18 +146,18 @@ class Decision:
         """The summed columns of every touched day, live before and after the restore; None: a value is no number."""
         return [
             DaySums(day, name, before, _moved(before, less, more))
-            for number, name in enumerate(self._sets.shape.summed)
+            for number, name in enumerate(self.sets.shape.summed)
             for day, before, less, more in self._sums(number, name)
         ]
 
     def _sums(self, number: int, name: str) -> list[tuple[Any, ...]]:
         """Day, its sum before, what its rows that go sum to, and what those that come do."""
         taken = {
-            side: f"SELECT x.{DAY}, {self._sets.sum_of(name)} AS s FROM {side} AS x"
+            side: f"SELECT x.{DAY}, {self.sets.sum_of(name)} AS s FROM {side} AS x"
             f" WHERE x.id IN (SELECT id FROM {side}_taken) GROUP BY x.{DAY}"
             for side in ("gone", "come")
         }
-        return self._sets.sql(
+        return self.sets.sql(
             f"""SELECT t.{DAY}, CASE WHEN b.number IS NULL THEN 0 ELSE b.s END,
                     CASE WHEN g.{DAY} IS NULL THEN 0 ELSE g.s END, CASE WHEN c.{DAY} IS NULL THEN 0 ELSE c.s END
                 FROM (SELECT {DAY} FROM gone_taken UNION SELECT {DAY} FROM come_taken) AS t
@@ -176,12 +176,12 @@ class Decision:
             f"SELECT {self._fields('x')}, x.id, g.{PLACE} FROM come AS x LEFT JOIN pairs ON pairs.come = x.id"
             f" LEFT JOIN gone AS g ON g.id = pairs.gone WHERE x.id IN (SELECT id FROM come_taken) ORDER BY x.id"
         )
-        return self._sets.rows(query, extra=((number, pa.int64()), (place, pa.string())))
+        return self.sets.rows(query, extra=((number, pa.int64()), (place, pa.string())))
 
     def inserted(self) -> Iterator[pa.Table]:
         """The backup's rows that are new to the table."""
         query = f"SELECT {self._fields('x')} FROM come AS x WHERE x.id IN (SELECT id FROM come_taken)"
-        return self._sets.rows(f"{query} AND x.id NOT IN (SELECT come FROM pairs) ORDER BY x.id")
+        return self.sets.rows(f"{query} AND x.id NOT IN (SELECT come FROM pairs) ORDER BY x.id")
 
     def updated(self) -> Iterator[pa.Table]:
         """The backup's rows that take the place of a live one, with the live row's place as their last column."""
@@ -189,19 +189,19 @@ class Decision:
             f"SELECT {self._fields('x')}, g.{PLACE} FROM come AS x JOIN pairs ON pairs.come = x.id"
             f" JOIN gone AS g ON g.id = pairs.gone WHERE x.id IN (SELECT id FROM come_taken) ORDER BY x.id"
         )
-        return self._sets.rows(query, extra=((PLACE, pa.string()),))
+        return self.sets.rows(query, extra=((PLACE, pa.string()),))
 
     def deleted(self) -> Iterator[pa.Table]:
         """The live rows that go, with their place as the last column."""
         query = f"SELECT {self._fields('x')}, x.{PLACE} FROM gone AS x WHERE x.id IN (SELECT id FROM gone_taken)"
-        return self._sets.rows(
+        return self.sets.rows(
             f"{query} AND x.id NOT IN (SELECT gone FROM pairs) ORDER BY x.id", extra=((PLACE, pa.string()),)
         )
 
     def replaced(self) -> Iterator[pa.Table]:
         """All live rows that go or change, as they are before, with their place as the last column."""
         query = f"SELECT {self._fields('x')}, x.{PLACE} FROM gone AS x WHERE x.id IN (SELECT id FROM gone_taken)"
-        return self._sets.rows(f"{query} ORDER BY x.id", extra=((PLACE, pa.string()),))
+        return self.sets.rows(f"{query} ORDER BY x.id", extra=((PLACE, pa.string()),))
 
     def conflicts(self, side: str) -> Iterator[pa.Table]:
         """The rows of the groups in conflict: `gone` the live ones, `come` the backup's; last whether those win."""
@@ -209,10 +209,10 @@ class Decision:
             f"SELECT {self._fields('x')}, groups.takes FROM {side} AS x JOIN groups"
             " ON groups.k IS NOT DISTINCT FROM x.k AND groups.conflict ORDER BY x.id"
         )
-        return self._sets.rows(query, extra=(("backup_wins", pa.bool_()),))
+        return self.sets.rows(query, extra=(("backup_wins", pa.bool_()),))
 
     def _fields(self, alias: str) -> str:
-        return ", ".join(f"{alias}.{field}" for field in self._sets.shape.fields)
+        return ", ".join(f"{alias}.{field}" for field in self.sets.shape.fields)
 
 
 def _moved(before: Any, less: Any, more: Any) -> Any:

@@ -9,11 +9,11 @@ from typing import Literal
 
 import msgspec
 
+from moi_backup.model.conflict_policy import ConflictPolicy
 from moi_backup.model.day import DayRange
 from moi_backup.model.table import TableName
 
-ConflictPolicy = Literal["replace"]
-Action = Literal["create", "replace", "refuse"]
+Action = Literal["create", "in-place", "refuse"]
 Status = Literal["restored", "failed", "refused"]
 
 
@@ -22,6 +22,11 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `in_place` writes into tables that exist, by the policy `on_conflict`; `create_missing` (with a scratch schema)
     makes those that do not. `without_scopes` leaves out the columns of these encryption scopes.
+
+    Of a restore in place: `base` is the backup of the damaged state (merge), `newer_by` a timestamp column
+    (take-newer; None: the configured one), `where` limits it to keys with a differing row for which the condition
+    holds, `disable_triggers` keeps user triggers from firing, and `plan` is the token of a preview: nothing is written
+    unless the same would be done now.
     """
 
     backup: str
@@ -31,15 +36,71 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     in_place: bool = False
     create_missing: bool = False
     on_conflict: ConflictPolicy | None = None
+    base: str | None = None
+    newer_by: str | None = None
+    where: str | None = None
+    disable_triggers: bool = False
+    plan: str | None = None
     reason: str = ""
     wait: float = 0.0
     without_scopes: tuple[str, ...] = ()
 
 
-class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One table: `rows` of the backup go to `target`; `replaces` live rows of the same range go away.
+class ColumnSum(msgspec.Struct, frozen=True, kw_only=True):
+    """The sum of a numeric column on one day before and after, as a decimal number; None: a value is no number."""
 
-    `refusal` says why the table is left alone (action `refuse`).
+    column: str
+    before: str | None
+    after: str | None
+
+
+class DayChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to the rows of one day.
+
+    A row counts as updated on the day it has afterwards; `kept` live rows differ from the backup and stay.
+    """
+
+    day: str
+    inserted: int
+    updated: int
+    deleted: int
+    kept: int
+    unchanged: int
+    sums: tuple[ColumnSum, ...] = ()
+
+
+class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore in place does to one table, in rows.
+
+    `unchanged` rows are live as in the backup; `conflicts` counts keys whose rows differ on both sides;
+    `renumbered` rows get another surrogate number than in the backup, because that one is taken. `days` are those with
+    a difference; `columns` tells in how many updated rows each column changes. `live` is the digest of the live rows
+    of the whole range before.
+    """
+
+    inserted: int
+    updated: int
+    deleted: int
+    kept: int
+    unchanged: int
+    conflicts: int
+    renumbered: int = 0
+    days: tuple[DayChange, ...] = ()
+    columns: dict[str, int] = {}
+    disabled_triggers: tuple[str, ...] = ()
+    live: str = ""
+
+    @property
+    def written(self) -> int:
+        """Rows that are inserted, updated or deleted."""
+        return self.inserted + self.updated + self.deleted
+
+
+class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One table: of the backup's `rows` on `days`, what is needed goes to `target`.
+
+    `changes` tells of a restore in place what that is; `part` stands for all of it in the plan's token. `refusal` says
+    why the table is left alone (action `refuse`).
     """
 
     table: TableName
@@ -47,14 +108,15 @@ class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
     rows: int
     days: int
-    replaces: int = 0
+    changes: TableChanges | None = None
+    part: str = ""
     refusal: str = ""
 
 
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What will be done, decided before anything is written. `address` holds no password.
 
-    `notes` says what is left out and why.
+    `token` stands for all of a restore in place ("" for any other); `notes` says what is left out and why.
     """
 
     backup: str
@@ -62,23 +124,34 @@ class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     days: DayRange | None
     tables: tuple[TablePlan, ...]
+    base: str = ""
+    on_conflict: str = ""
+    where: str = ""
+    token: str = ""
     notes: tuple[str, ...] = ()
 
 
 class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one table.
 
-    `digest` is that of the rows read back, equal to the backup's when `status` is restored.
+    `digest` is that of the rows read back: of a new table equal to the backup's, of one in place that of the whole
+    range. `equal` tells whether it is the backup's.
     """
 
     table: TableName
     target: TableName
     status: Status
     rows: int = 0
-    replaced: int = 0
+    changes: TableChanges | None = None
     digest: str = ""
+    equal: bool = False
     error: str = ""
     seconds: float = 0.0
+
+    @property
+    def replaced(self) -> int:
+        """Live rows that went or became others."""
+        return 0 if self.changes is None else self.changes.updated + self.changes.deleted
 
 
 class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,21 +6,27 @@ behind; a table in place is one transaction of its own. Rows are read back and p
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from moi_backup.errors import Damaged, Locked, SourceError, StorageError, UsageError, WrongKey
 from moi_backup.model.backup import BackupManifest
+from moi_backup.model.configuration import Configuration
+from moi_backup.model.plan_token import asked_digest, plan_token, same_asked
 from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
+from moi_backup.operations.ask_in_place import Asking
+from moi_backup.operations.backup_debris import scratch_folder
+from moi_backup.operations.check_restore import check_request
 from moi_backup.operations.database_errors import database_errors
+from moi_backup.operations.in_place import InPlace
 from moi_backup.operations.locked_columns import wrong_key
 from moi_backup.operations.open_for_reading import Reading, open_for_reading
 from moi_backup.operations.progress import Progress, Silent
-from moi_backup.operations.restore_in_place import count_live, replace_rows
+from moi_backup.operations.restore_in_place import plan_in_place, restore_in_place
 from moi_backup.operations.restore_new import NewTable, create_tables
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
@@ -35,12 +41,13 @@ LOCK_TIMEOUT_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A plan with the open repository it was made from."""
+    """A plan with the open repository it was made from. `asked` tells of every table in place what is asked of it."""
 
     plan: RestorePlan
     reading: Reading
     backup: BackupManifest
-    without: tuple[str, ...]
+    request: RestoreRequest
+    asked: Mapping[TableName, InPlace]
 
     @property
     def repository(self) -> Repository:
@@ -52,7 +59,7 @@ class _Prepared:
         return (*self.reading.notes(), *self.plan.notes)
 
     def table(self, name: TableName) -> StoredTable:
-        return open_table(self.repository, self.backup, name, without=self.without)
+        return open_table(self.repository, self.backup, name, without=self.request.without_scopes)
 
 
 def plan_restore(
@@ -60,7 +67,9 @@ def plan_restore(
 ) -> RestorePlan:
     """What `restore` would do now. Raises UsageError for what cannot be asked of this backup; writes nothing."""
     reading = open_for_reading(workspace, warn=(progress or Silent()).warn)
-    prepared = _prepare(reading, url, request)
+    prepared = _prepare(reading, url, request, workspace.configuration)
+    if request.in_place:
+        prepared = _with_changes(workspace, prepared, url, progress or Silent())
     return msgspec.structs.replace(prepared.plan, notes=prepared.notes)
 
 
@@ -74,7 +83,9 @@ def restore(
     progress = progress or Silent()
     reading = open_for_reading(workspace, warn=progress.warn)
     with _alone(workspace, reading, request, progress):
-        prepared = _prepare(reading.again() if request.in_place else reading, url, request)
+        prepared = _prepare(reading.again() if request.in_place else reading, url, request, workspace.configuration)
+        if request.plan is not None:
+            prepared = _as_previewed(_with_changes(workspace, prepared, url, progress), request.plan)
         outcomes = [_refused(table) for table in prepared.plan.tables if table.action == "refuse"]
         problems: list[str] = []
         new = _openable(prepared, "create", outcomes)
@@ -89,10 +100,18 @@ def restore(
             )
             outcomes += created.outcomes
             problems += created.problems
-        for table, stored in _openable(prepared, "replace", outcomes):
-            outcome, remaining = replace_rows(url, table, stored, prepared.backup, request, progress)
-            outcomes.append(outcome)
-            problems += remaining
+        with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
+            for table, _ in _openable(prepared, "in-place", outcomes):
+                outcome, remaining = restore_in_place(
+                    url,
+                    table,
+                    prepared.asked[table.table],
+                    prepared.backup,
+                    scratch=scratch,
+                    progress=progress,
+                )
+                outcomes.append(outcome)
+                problems += remaining
     order = [table.table for table in prepared.plan.tables]
     return RestoreResult(
         backup=prepared.backup.id,
@@ -102,6 +121,33 @@ def restore(
         notes=prepared.notes,
         problems=tuple(problems),
     )
+
+
+def _with_changes(workspace: Workspace, prepared: _Prepared, url: str, progress: Progress) -> _Prepared:
+    """The plan with what would be done to the live rows of every table now, and its token; nothing is written."""
+    with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
+        tables = tuple(
+            plan_in_place(url, table, prepared.asked[table.table], scratch=scratch, progress=progress)
+            if table.action == "in-place"
+            else table
+            for table in prepared.plan.tables
+        )
+    plan = prepared.plan
+    parts = [table.part or f"{table.target} {table.action} {table.refusal}" for table in tables]
+    asked = asked_digest(prepared.request, address=plan.address, backup=plan.backup, base=plan.base)
+    return replace(prepared, plan=msgspec.structs.replace(plan, tables=tables, token=plan_token(asked, parts)))
+
+
+def _as_previewed(prepared: _Prepared, token: str) -> _Prepared:
+    """The plan if it is the previewed one, else the same with every table refused."""
+    if prepared.plan.token == token:
+        return prepared
+    why = "the live rows or the table are not as they were then"
+    if not same_asked(token, prepared.plan.token):
+        why = "it was made with other options, or of another backup or database"
+    refusal = f"plan {token} is not what would be done now ({prepared.plan.token}): {why}; look at a new --dry-run"
+    tables = tuple(_refuse(table, refusal) for table in prepared.plan.tables)
+    return replace(prepared, plan=msgspec.structs.replace(prepared.plan, tables=tables))
 
 
 def _openable(prepared: _Prepared, action: str, outcomes: list[TableOutcome]) -> list[tuple[TablePlan, StoredTable]]:
@@ -140,12 +186,15 @@ def _alone(
         yield
 
 
-def _prepare(reading: Reading, url: str, request: RestoreRequest) -> _Prepared:
-    _check_request(request)
+def _prepare(reading: Reading, url: str, request: RestoreRequest, configuration: Configuration) -> _Prepared:
+    check_request(request)
     repository = reading.repository
     backup = resolve_backup(repository, reading.chain, request.backup)
     names = _tables(backup, request)
     _check_days(backup, request)
+    base = resolve_backup(repository, reading.chain, request.base) if request.base is not None else None
+    if base is not None:
+        _check_days(base, request)
     with connect(url) as conn:
         with database_errors("The restore could not be planned", url=url, meaning="Nothing was written."):
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
@@ -157,39 +206,20 @@ def _prepare(reading: Reading, url: str, request: RestoreRequest) -> _Prepared:
         )
     if keyless and len(keyless) == len(tables):
         raise keyless[0]
+    asking = Asking(repository, backup, base, request, configuration)
+    asked = {table.table: asking.table(table) for table in tables if table.action == "in-place"}
     plan = RestorePlan(
         backup=backup.id,
         taken_at=backup.started_at,
         address=address_of(url),
         days=request.days,
         tables=tables,
+        base=base.id if base is not None else "",
+        on_conflict=request.on_conflict or "",
+        where=request.where or "",
         notes=(*_notes(backup, request), *(_left_out(repository, backup, request) if request.without_scopes else ())),
     )
-    return _Prepared(plan, reading, backup, request.without_scopes)
-
-
-def _check_request(request: RestoreRequest) -> None:
-    missing = [
-        option
-        for option, given in (("--on-conflict replace", request.on_conflict), ("--reason TEXT", request.reason.strip()))
-        if request.in_place and not given
-    ]
-    if missing:
-        raise UsageError(
-            f"A restore in place needs {' and '.join(missing)}.",
-            meaning="It overwrites live rows, so the policy and the reason must be said.",
-            remedy="Nothing was written. Add what is missing, or leave out --in-place to restore into new tables.",
-        )
-    if request.without_scopes and (request.in_place or request.schema is None):
-        raise UsageError(
-            "--without-scope restores into new tables of a scratch schema alone.",
-            meaning="A table of its own definition needs all its columns, and a live one would lose what is left out.",
-            remedy="Add --schema NAME and leave out --in-place.",
-        )
-    if request.on_conflict and not request.in_place:
-        raise UsageError(
-            "--on-conflict is for restores in place.", remedy="Add --in-place, or leave out --on-conflict."
-        )
+    return _Prepared(plan, reading, backup, request, asked)
 
 
 def _tables(backup: BackupManifest, request: RestoreRequest) -> list[TableName]:
@@ -258,7 +288,7 @@ def _checked_plan(
         with database_errors("it cannot be read", url=url):
             conn.rollback()
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
-            return _table_plan(conn, repository, backup, name, request, existing=existing)
+            return _table_plan(repository, backup, name, request, existing=existing)
     except (Damaged, Locked, SourceError, StorageError, WrongKey) as error:
         keyless += [error] if isinstance(error, WrongKey) else []
         plan = TablePlan(table=name, target=_target(name, request), action="refuse", rows=0, days=0)
@@ -266,7 +296,6 @@ def _checked_plan(
 
 
 def _table_plan(
-    conn: Connection,
     repository: Repository,
     backup: BackupManifest,
     name: TableName,
@@ -292,9 +321,7 @@ def _table_plan(
         return _refuse(plan, "it exists; restore it in place (--in-place) or into a scratch schema (--schema)")
     if plan.target not in existing and request.in_place and not request.create_missing:
         return _refuse(plan, "it does not exist; leave out --in-place to create it")
-    if plan.target in existing:
-        return count_live(conn, plan, stored, days)
-    return plan
+    return msgspec.structs.replace(plan, action="in-place") if plan.target in existing else plan
 
 
 def _left_out(repository: Repository, backup: BackupManifest, request: RestoreRequest) -> list[str]:
@@ -315,7 +342,7 @@ def _left_out(repository: Repository, backup: BackupManifest, request: RestoreRe
 
 
 def _refuse(plan: TablePlan, why: str) -> TablePlan:
-    return TablePlan(table=plan.table, target=plan.target, action="refuse", rows=plan.rows, days=plan.days, refusal=why)
+    return msgspec.structs.replace(plan, action="refuse", refusal=why)
 
 
 def _refused(plan: TablePlan) -> TableOutcome:

@@ -183,7 +183,9 @@ class _Creating:
             self.created.outcomes.append(_outcome(plan, status="failed", error=str(error), seconds=monotonic() - began))
             return
         self.progress.finish(str(plan.target), "proved equal to the backup")
-        outcome = _outcome(plan, status="restored", rows=plan.rows, digest=digest, seconds=monotonic() - began)
+        outcome = _outcome(
+            plan, status="restored", rows=plan.rows, digest=digest, equal=True, seconds=monotonic() - began
+        )
         self.created.outcomes.append(outcome)
 
     def final(self, definitions: Sequence[str]) -> None:
