@@ -6,6 +6,7 @@ Pure: it looks at finished `RowSets` (before: live, after: the backup, base: the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -94,6 +95,7 @@ class Decision:
                 f" ON groups.k IS NOT DISTINCT FROM x.k AND groups.takes"
             )
 
+    @cached_property
     def counts(self) -> Counts:
         """Sums over all days."""
         rows = self.days()

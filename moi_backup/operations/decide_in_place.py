@@ -65,7 +65,7 @@ class Decided:
     @cached_property
     def changes(self) -> TableChanges:
         """What is done, in rows."""
-        counts = self.decision.counts()
+        counts = self.decision.counts
         return TableChanges(
             inserted=counts.inserted,
             updated=counts.updated,
@@ -168,7 +168,7 @@ def _staged(
 ) -> Decided:  # fmt: skip
     staged, rows, run = table.staged, session.rows, session.script
     run(staged.create_sql())
-    counts = decision.counts()
+    counts = decision.counts
     if counts.inserted + counts.updated:
         load_rows(
             session, COME, columns=staged.come_columns, rows=decision.written(number=staged.number, place=staged.place)
