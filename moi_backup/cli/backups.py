@@ -82,5 +82,12 @@ def _row(backup: ListedBackup, *, timezone: str) -> tuple[str, ...]:
         wording.size(backup.bytes),
         wording.size(backup.bytes_written),
         wording.coverage_text(tables=backup.coverage.tables, days=backup.coverage.days),
-        backup.reason,
+        "; ".join([*([backup.reason] if backup.reason else []), *_held(backup, timezone=timezone)]),
     )
+
+
+def _held(backup: ListedBackup, *, timezone: str) -> list[str]:
+    if backup.held_until is None:
+        return []
+    undoes = f"undoes restore {backup.restore}, " if backup.restore else ""
+    return [f"{undoes}held until {wording.local_time(backup.held_until, timezone=timezone)}"]

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "backups": "backups",
     "show": "show",
     "restore": "restore",
+    "restores": "restores",
     "verify": "verify",
     "copy": "copy",
     "repair": "repair",

@@ -51,8 +51,9 @@ class RestoredTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestoreDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What a restore did."""
+    """What a restore did; `id` is that of its record (`moi-backup restores`), "" when none could be kept."""
 
+    id: str
     backup: str
     address: str
     complete: bool
@@ -92,6 +93,7 @@ def plan_document(plan: RestorePlan) -> PlanDocument:
 def result_document(result: RestoreResult) -> RestoreDocument:
     """The document of a restore."""
     return RestoreDocument(
+        id=result.id,
         backup=result.backup,
         address=result.address,
         complete=result.complete,

@@ -71,12 +71,15 @@ def tell_result(output: Output, result: RestoreResult) -> None:
             output.line(f"{table.status.capitalize()}: {table.error}")
         if table.changes is not None and table.changes.renumbered:
             output.line(f"{table.target}: {_renumbered(table.changes)}")
+        if table.undo:
+            output.line(f"{table.target}: what was replaced is kept in backup {table.undo}")
     for note in result.notes:
         output.line(f"Note: {note}")
     for problem in result.problems:
         output.line(f"Not restored: {problem}")
     restored = sum(table.status == "restored" for table in result.tables)
-    output.line(f"Restored {restored} of {wording.counted(len(result.tables), 'table')}.")
+    record = f" Recorded as {result.id} (moi-backup restores)." if result.id else ""
+    output.line(f"Restored {restored} of {wording.counted(len(result.tables), 'table')}.{record}")
 
 
 def _counts(changes: TableChanges | None) -> tuple[str, ...]:

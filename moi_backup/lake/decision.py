@@ -205,6 +205,10 @@ class Decision:
         query = f"SELECT {self._fields('x')}, x.{PLACE} FROM gone AS x WHERE x.id IN (SELECT id FROM gone_taken)"
         return self.sets.rows(f"{query} ORDER BY x.id", extra=((PLACE, pa.string()),))
 
+    def unlike(self) -> Iterator[pa.Table]:
+        """The rows that `expected_rows.renumber` changed, as they are in the backup."""
+        return self.sets.rows(f"SELECT {self._fields('x')} FROM unlike AS x ORDER BY x.id")
+
     def conflicts(self, side: str) -> Iterator[pa.Table]:
         """The rows of the groups in conflict: `gone` the live ones, `come` the backup's; last whether those win."""
         query = (

@@ -79,6 +79,7 @@ class BackupManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A backup: complete by itself, whatever its kind. Times are ISO 8601 in UTC with offset.
 
     `base` is the backup whose chunks an incremental reused; `unprotected` names ordinary tables no entry covers.
+    `restore` is the restore before which it was taken; of other backups it is not written at all.
     """
 
     id: str
@@ -97,6 +98,7 @@ class BackupManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     partition_start: str
     timezone: str
     files: tuple[dict[str, Any], ...] = ()
+    restore: str | msgspec.UnsetType = msgspec.UNSET
     format: int = 1
 
     @property

@@ -11,6 +11,7 @@ import msgspec
 
 from moi_backup.model.conflict_policy import ConflictPolicy
 from moi_backup.model.day import DayRange
+from moi_backup.model.restore_record import FileReference
 from moi_backup.model.table import TableName
 
 Action = Literal["create", "in-place", "refuse"]
@@ -21,7 +22,8 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked for. `schema` puts the tables into a scratch schema instead of their own.
 
     `in_place` writes into tables that exist, by the policy `on_conflict`; `create_missing` (with a scratch schema)
-    makes those that do not. `without_scopes` leaves out the columns of these encryption scopes.
+    makes those that do not. `without_scopes` leaves out the columns of these encryption scopes. `by` is who asks; "":
+    the user of the operating system.
 
     Of a restore in place: `base` is the backup of the damaged state (merge), `newer_by` a timestamp column
     (take-newer; None: the configured one), `where` limits it to keys with a differing row for which the condition
@@ -44,6 +46,7 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     wait: float = 0.0
     without_scopes: tuple[str, ...] = ()
+    by: str = ""
 
 
 class ColumnSum(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +138,8 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one table.
 
     `digest` is that of the rows read back: of a new table equal to the backup's, of one in place that of the whole
-    range. `equal` tells whether it is the backup's.
+    range. `equal` tells whether it is the backup's. `undo` is the backup of what was replaced ("": nothing was), and
+    `listed` the file that lists every changed row.
     """
 
     table: TableName
@@ -145,6 +149,8 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     changes: TableChanges | None = None
     digest: str = ""
     equal: bool = False
+    undo: str = ""
+    listed: FileReference | None = None
     error: str = ""
     seconds: float = 0.0
 
@@ -155,7 +161,7 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
-    """All outcomes.
+    """All outcomes. `id` names the record that was kept of it; "" when none could be.
 
     `problems` names definitions (a foreign key, a grant, a sequence) that could not be restored though their rows
     were.
@@ -167,6 +173,8 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    base: str = ""
+    id: str = ""
 
     @property
     def complete(self) -> bool:

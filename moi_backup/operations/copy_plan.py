@@ -15,7 +15,15 @@ from moi_backup.repository.reading import Unreadable
 from moi_backup.storage.store import ObjectInfo, Store
 
 # A backup in the copy names nothing that is not there: what is named is written before what names it.
-STAGES = ((layout.KEYS,), (layout.CHUNKS, layout.FILES), (layout.TABLES,), (layout.TRASH,), (layout.BACKUPS,))
+STAGES = (
+    (layout.KEYS,),
+    (layout.CHUNKS, layout.FILES),
+    (layout.TABLES,),
+    (layout.TRASH,),
+    (layout.BACKUPS,),
+    (layout.RECORDS,),
+)
+_SEALED = (layout.FILES, layout.TABLES, layout.TRASH, layout.BACKUPS, layout.RECORDS)
 _REMOVABLE = (layout.CHUNKS, layout.FILES, layout.TABLES, layout.TRASH, layout.BACKUPS)
 
 
@@ -89,7 +97,7 @@ def _sealed_anew(source: CopySource, info: ObjectInfo, held: ObjectInfo | None) 
 
     By the stores' own times, since it must be seen without the keys; one that travels for nothing does no harm.
     """
-    sealed = source.encrypted and info.name.startswith((layout.FILES, layout.TABLES, layout.TRASH, layout.BACKUPS))
+    sealed = source.encrypted and info.name.startswith(_SEALED)
     return sealed and held is not None and info.modified > held.modified
 
 

@@ -31,7 +31,10 @@ class CopySource:
     def checks(self) -> NameChecks:
         """What can be said of its objects by their names."""
         manifests = manifest_names(self.opened[1]) if self.opened else {}
-        return NameChecks(manifests, self.encrypted)
+        return NameChecks(manifests, self.encrypted, self._unseal if self.opened else None)
+
+    def _unseal(self, name: str, data: bytes) -> bytes:
+        return self.opened[0].unsealed(data, name=name) if self.opened else data
 
 
 def read_source(workspace: Workspace) -> CopySource:

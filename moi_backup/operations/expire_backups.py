@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from moi_backup.errors import Damaged, UsageError
+from moi_backup.model.backup import BackupManifest
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository import trash
-from moi_backup.repository.backups import LATEST, resolve_backup, resolve_id
+from moi_backup.repository.backups import LATEST, resolve_backup, resolve_id, try_backups
 from moi_backup.repository.chain import Chain, expired, published, read_chain
+from moi_backup.repository.holds import UNDO_DAYS, held_until, is_held
 from moi_backup.repository.repository import Repository
 
 
@@ -25,13 +28,14 @@ def expire_backups(workspace: Workspace, backups: Sequence[str], *, wait: float 
     """Put listed backups (ids or unique prefixes) into the trash, one after the other.
 
     Those that are there already (ids) are noted, so that a command that was cut can be repeated. Raises UsageError,
-    before anything is changed, for one that is neither, or when none is left to do; Locked while another operation
-    writes.
+    before anything is changed, for one that is neither or is held, or when none is left to do; Locked while another
+    operation writes.
     """
     repository, notes = workspace.open(), list[str]()
     with workspace.writing(repository, operation="expire", wait=wait, tell=notes.append) as lease:
         chain = read_chain(repository)
         chosen, done = _chosen(chain, backups, among=published(chain), done=expired(chain))
+        _refuse_held(workspace, repository, chain, chosen)
         lost = [
             backup
             for backup in chosen
@@ -59,6 +63,27 @@ def undelete_backups(workspace: Workspace, backups: Sequence[str], *, wait: floa
             trash.undelete(repository, chain, backup, at=workspace.clock.now(), lease=lease)
         notes += [f"{backup} is listed already." for backup in done]
     return Expiry(backups=tuple(chosen), notes=tuple(notes))
+
+
+def _refuse_held(workspace: Workspace, repository: Repository, chain: Chain, backups: Sequence[str]) -> None:
+    """Raise UsageError for those that are held, with the day each becomes free (in the configured zone).
+
+    What a damaged manifest would say cannot be known, and holds nothing.
+    """
+    now, zone = workspace.clock.now(), ZoneInfo(workspace.configuration.source.timezone)
+    manifests = [found for _, found in try_backups(repository, chain, backups) if isinstance(found, BackupManifest)]
+    held = [
+        f"{manifest.id} until {until.astimezone(zone):%Y-%m-%d}"
+        for manifest in manifests
+        if (until := held_until(manifest)) is not None and is_held(manifest, now=now)
+    ]
+    if held:
+        raise UsageError(
+            f"A backup is held: {', '.join(held)}.",
+            meaning=f"It is what a restore replaced, kept for {UNDO_DAYS} days so that the restore can be undone. "
+            "Nothing was expired.",
+            remedy="Leave it out, or expire it from that day on.",
+        )
 
 
 def _chosen(

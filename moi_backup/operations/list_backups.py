@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from moi_backup.errors import Damaged
@@ -14,6 +16,7 @@ from moi_backup.operations.workspace import Workspace
 from moi_backup.repository import documents
 from moi_backup.repository.backups import read_backup, try_backups
 from moi_backup.repository.chain import expired, published
+from moi_backup.repository.holds import held_until, is_held
 
 
 class CoverageDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +28,10 @@ class CoverageDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListedBackup(msgspec.Struct, frozen=True, kw_only=True):
-    """One backup in a list. `bytes` is what its chunks take as stored, `weight` what its rows weigh uncompressed."""
+    """One backup in a list. `bytes` is what its chunks take as stored, `weight` what its rows weigh uncompressed.
+
+    `held_until` is the time up to which it may not expire (null: nothing holds it), `restore` the restore it undoes.
+    """
 
     id: str
     kind: str
@@ -39,6 +45,8 @@ class ListedBackup(msgspec.Struct, frozen=True, kw_only=True):
     weight: int
     reason: str
     base: str | None
+    held_until: str | None
+    restore: str | None
 
 
 class UnreadableBackup(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +87,11 @@ def list_backups(workspace: Workspace, *, progress: Progress | None = None) -> B
     reading = open_for_reading(workspace, warn=(progress or Silent()).warn)
     repository, chain = reading.repository, reading.chain
     found: list[ListedBackup] = []
+    now = workspace.clock.now()
     unreadable: list[UnreadableBackup] = []
     for backup, manifest in try_backups(repository, chain, reversed(published(chain))):
         if isinstance(manifest, BackupManifest):
-            found.append(listed(manifest))
+            found.append(listed(manifest, now=now))
         elif isinstance(manifest, Damaged):
             unreadable.append(UnreadableBackup(id=backup, detail=manifest.what))
         else:
@@ -114,8 +123,9 @@ def list_trash(workspace: Workspace) -> TrashList:
     return TrashList(backups=tuple(found), unreadable=tuple(unreadable))
 
 
-def listed(manifest: BackupManifest) -> ListedBackup:
+def listed(manifest: BackupManifest, *, now: datetime) -> ListedBackup:
     """A manifest as one line of the list."""
+    until = held_until(manifest) if is_held(manifest, now=now) else None
     return ListedBackup(
         id=manifest.id,
         kind=manifest.kind,
@@ -129,6 +139,8 @@ def listed(manifest: BackupManifest) -> ListedBackup:
         weight=sum(entry.weight for entry in manifest.tables),
         reason=manifest.reason,
         base=manifest.base,
+        held_until=None if until is None else documents.timestamp(until),
+        restore=manifest.restore or None,
     )
 
 

@@ -147,6 +147,8 @@ class _Rekey:
     def rekey(self, backups: Sequence[BackupManifest], chain: Chain) -> Rekeyed:
         total = sum(chunk.size for _, chunk in _chunks(self.repository, backups) if self._is_old(chunk))
         self.progress.start(_TASK, total=total, unit="bytes")
+        if self.scope == DEFAULT_SCOPE:
+            self._reseal_records()
         for backup in backups:
             manifest = msgspec.structs.replace(backup, tables=tuple(self._entry(entry) for entry in backup.tables))
             if self.scope == DEFAULT_SCOPE:
@@ -214,6 +216,14 @@ class _Rekey:
             raise DamagedObject(layout.chunk_name(table.table, chunk), "content", detail)
         stored = self.repository.store_chunk(table.table, span=chunk.span, digest=chunk.digest, file=path)
         return msgspec.structs.replace(written, stored=stored.digest, size=stored.size)
+
+    def _reseal_records(self) -> None:
+        """First, while the old chunks still tell the next run that this one was cut; passes a damaged record over."""
+        for info in list(self.repository.store.list(layout.RECORDS)):
+            try:
+                self.repository.reseal(info.name)
+            except DamagedObject as error:
+                self.progress.warn(f"{info.name} stays as it is: it {error.detail}.")
 
     def _reseal(self, manifest: BackupManifest) -> None:
         """What is content-addressed keeps its name and its content; its bytes are replaced."""

@@ -23,6 +23,7 @@ from moi_backup.repository import layout
 from moi_backup.repository.chain import Chain, published, scan_chain
 from moi_backup.repository.marks import mark_damaged, unmark_damaged
 from moi_backup.repository.name_checks import NameChecks, manifest_names
+from moi_backup.repository.records import verify_records
 from moi_backup.repository.verify import Fault, verify_structure
 from moi_backup.settings import RepositorySetting
 from moi_backup.storage.overlay import OverlayStore
@@ -224,7 +225,7 @@ class _Repair:
         """What was damaged, read again: the structure of everything, and the data of the objects in question."""
         repository = self._workspace.open_at(self._plan.store)
         names = {fault.object for fault in self._plan.damage.faults}
-        faults = verify_structure(repository)
+        faults = [*verify_structure(repository), *verify_records(repository)]
         known = {fault.object for fault in faults}
         faults += read_objects(repository, readable_manifests(repository), self._progress, only=names, without=known)
         return list({fault.object: fault for fault in faults}.values())

@@ -21,6 +21,7 @@ from moi_backup.repository.chain import Chain, published, scan_chain, stored_ent
 from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.reachability import reachable_chunks
 from moi_backup.repository.reading import Unreadable
+from moi_backup.repository.records import verify_records
 from moi_backup.repository.repository import Repository
 from moi_backup.repository.verify import Fault, verify_structure
 from moi_backup.storage.overlay import OverlayStore
@@ -66,7 +67,7 @@ class _Search:
         repository = self._opened()
         self._chain(repository)
         self._progress.step("Checking the structure: chain, manifests, and that every object is there.")
-        self._settle(lambda _: verify_structure(repository))
+        self._settle(lambda _: [*verify_structure(repository), *verify_records(repository)])
         self._data(repository)
         names = frozenset(self._view.taken)
         return Damage(tuple(self._faults[name] for name in sorted(self._faults)), names)

@@ -23,10 +23,12 @@ from moi_backup.operations.backup_debris import scratch_folder
 from moi_backup.operations.check_restore import check_request
 from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.in_place import InPlace
+from moi_backup.operations.keep_replaced import KeepReplaced
 from moi_backup.operations.locked_columns import wrong_key
 from moi_backup.operations.open_for_reading import Reading, open_for_reading
 from moi_backup.operations.progress import Progress, Silent
-from moi_backup.operations.restore_in_place import plan_in_place, restore_in_place
+from moi_backup.operations.record_restore import begin_restore, record_restore
+from moi_backup.operations.restore_in_place import Changing, plan_in_place
 from moi_backup.operations.restore_new import NewTable, create_tables
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
@@ -34,6 +36,7 @@ from moi_backup.postgres.connection_url import address_of
 from moi_backup.postgres.identifiers import literal_list
 from moi_backup.postgres.session import Connection, begin, connect, run
 from moi_backup.repository.backups import resolve_backup
+from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository
 
 LOCK_TIMEOUT_MS = 10_000
@@ -81,8 +84,9 @@ def restore(
     The result says which succeeded, and in its notes what was read from the copy.
     """
     progress = progress or Silent()
+    begun = begin_restore(workspace, request)
     reading = open_for_reading(workspace, warn=progress.warn)
-    with _alone(workspace, reading, request, progress):
+    with _alone(workspace, reading, request, progress) as lease:
         prepared = _prepare(reading.again() if request.in_place else reading, url, request, workspace.configuration)
         if request.plan is not None:
             prepared = _as_previewed(_with_changes(workspace, prepared, url, progress), request.plan)
@@ -100,27 +104,25 @@ def restore(
             )
             outcomes += created.outcomes
             problems += created.problems
-        with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
-            for table, _ in _openable(prepared, "in-place", outcomes):
-                outcome, remaining = restore_in_place(
-                    url,
-                    table,
-                    prepared.asked[table.table],
-                    prepared.backup,
-                    scratch=scratch,
-                    progress=progress,
-                )
-                outcomes.append(outcome)
-                problems += remaining
+        if prepared.asked:
+            keep = None if lease is None else KeepReplaced(workspace, lease, url, begun.id, request.reason, progress)
+            with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
+                changing = Changing(url, prepared.backup, scratch, progress, keep)
+                for table, _ in _openable(prepared, "in-place", outcomes):
+                    outcome, remaining = changing.restore(table, prepared.asked[table.table])
+                    outcomes.append(outcome)
+                    problems += remaining
     order = [table.table for table in prepared.plan.tables]
-    return RestoreResult(
+    result = RestoreResult(
         backup=prepared.backup.id,
         address=prepared.plan.address,
         reason=request.reason,
         tables=tuple(sorted(outcomes, key=lambda outcome: order.index(outcome.table))),
         notes=prepared.notes,
         problems=tuple(problems),
+        base=prepared.plan.base,
     )
+    return record_restore(workspace, None if reading.instead else reading.repository, begun, request, result)
 
 
 def _with_changes(workspace: Workspace, prepared: _Prepared, url: str, progress: Progress) -> _Prepared:
@@ -166,24 +168,24 @@ def _openable(prepared: _Prepared, action: str, outcomes: list[TableOutcome]) ->
 @contextmanager
 def _alone(
     workspace: Workspace, reading: Reading, request: RestoreRequest, progress: Progress
-) -> Generator[None, None, None]:
-    """Hold the writer's lease for a restore in place, there where the backups are read.
+) -> Generator[Lease | None, None, None]:
+    """Hold the writer's lease for a restore in place, there where the backups are read; None: nothing is written there.
 
     A copy that cannot be written has no lease to give: then no backup is taken either, for its repository is gone, and
     the locks of the tables keep restores apart.
     """
     with ExitStack() as held:
+        lease = None
         try:
             if request.in_place:
-                lease = workspace.writing(
-                    reading.repository, operation="restore", wait=request.wait, tell=progress.warn
+                lease = held.enter_context(
+                    workspace.writing(reading.repository, operation="restore", wait=request.wait, tell=progress.warn)
                 )
-                held.enter_context(lease)
         except StorageError as error:
             if not reading.instead:
                 raise
             progress.warn(f"The restore goes on without a lease. {error.what}")
-        yield
+        yield None if reading.instead else lease
 
 
 def _prepare(reading: Reading, url: str, request: RestoreRequest, configuration: Configuration) -> _Prepared:

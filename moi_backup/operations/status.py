@@ -116,7 +116,7 @@ def read_status(workspace: Workspace) -> Status:
         level=_worst(findings),
         checked_at=now.isoformat(timespec="microseconds"),
         age_seconds=None if age is None else age.total_seconds(),
-        newest=None if newest is None else listed(newest),
+        newest=None if newest is None else listed(newest, now=now),
         newest_full=backups.newest_full,
         backups=len(backups.listed),
         complete_backups=len(backups.complete),

@@ -29,6 +29,7 @@ from moi_backup.repository.chain import Chain, published, scan_chain
 from moi_backup.repository.marks import damaged_chunks, mark_damaged, unmark_damaged
 from moi_backup.repository.reachability import ReachableChunk, list_debris, reachable_chunks
 from moi_backup.repository.reading import SharedDocuments, Unreadable
+from moi_backup.repository.records import verify_records
 from moi_backup.repository.repository import Repository
 from moi_backup.repository.verify import Fault, verify_structure
 
@@ -176,15 +177,17 @@ class _Run:
         self._notes += [*notes, *notes_on_trash(self._repository, self._chain)]
         marked, unmarked = self._mark(reader)
         judged = _to_judge(manifests)
+        verdicts = () if judged is None else self._verdicts(judged, found, fields=read_data and subset is None)
+        of_records = () if chosen else verify_records(self._repository)  # after the verdicts: they touch no backup
         return Verification(
             repository=self._repository.store.address,
             backups=tuple(manifest.id for manifest in manifests),
             rows=sum(manifest.rows for manifest in manifests),
             tables=sum(len(manifest.tables) for manifest in manifests),
-            faults=found,
+            faults=(*found, *of_records),
             data=data,
             judged=None if judged is None else judged.id,
-            verdicts=() if judged is None else self._verdicts(judged, found, fields=read_data and subset is None),
+            verdicts=verdicts,
             debris=self._debris(),
             marked=marked,
             unmarked=unmarked,

@@ -103,6 +103,23 @@ def require_digest(data: bytes, digest: str, *, name: str) -> None:
         raise DamagedObject(name, "content", f"has the hash {found} instead of {digest}")
 
 
+def bound(data: bytes, *, name: str) -> bytes:
+    """A document behind the blake3 (hex) of its name and itself, so that it is known for what it is under that name."""
+    return f"{digest_of(_named(data, name))}\n".encode() + data
+
+
+def unbound(content: bytes, *, name: str) -> bytes:
+    """Inverse of `bound`; DamagedObject for what was not written under this name."""
+    digest, _, data = content.partition(b"\n")
+    if digest != digest_of(_named(data, name)).encode():
+        raise DamagedObject(name, "content", "is not what was written under this name")
+    return data
+
+
+def _named(data: bytes, name: str) -> bytes:
+    return name.encode() + b"\n" + data
+
+
 def hash_file(file: Path, hasher: blake3 | None = None) -> tuple[str, int]:
     """Blake3 and size of a file, read in pieces (not mapped: a failing disk then is an error, not a killed process)."""
     hasher, size = hasher or blake3(), 0

@@ -28,6 +28,7 @@ _SPAN = re.compile(r"-?\d{4,}-\d\d(-\d\d(_\d\d)?)?|-?infinity|undated")
 _BACKUP = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _CHUNK = re.compile(r"chunks/([^/.]+)\.([^/.]+)/([^/]+)/([0-9a-f]{64})\.([0-9a-f]{64}(?:~[1-9]\d*)?)\.parquet")
 _MARK = re.compile(r"marks/(\d{10})-(\d{10})(\.done)?")
+_RECORD = re.compile(r"records/(?:restores|drills)/\d{8}T\d{6}Z-[0-9a-f]{6}")
 _LEASE = re.compile(r"[a-z0-9_-]+")
 _UNSAFE = re.compile(rb"[^a-z0-9_-]")
 
@@ -151,6 +152,11 @@ def record_name(kind: str, record: str) -> str:
     if not is_backup_id(record):
         raise DamagedObject(name, "inconsistent", "no record can have this id")
     return name
+
+
+def is_record_name(name: str) -> bool:
+    """Whether a record can have this name."""
+    return _RECORD.fullmatch(name) is not None
 
 
 def chain_name(seq: int) -> str:

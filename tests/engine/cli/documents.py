@@ -7,6 +7,7 @@ from typing import Any
 from moi_backup.cli.backup_document import BackupDocument
 from moi_backup.cli.restore_document import PlanDocument, RestoreDocument
 from moi_backup.cli.secret_file import KeyDocument
+from moi_backup.model.restore_record import RestoreRecord
 from moi_backup.operations.check_configuration import CheckedConfiguration
 from moi_backup.operations.check_keys import CheckedKeys
 from moi_backup.operations.copy_repository import CopyResult, PlannedCopy
@@ -16,6 +17,7 @@ from moi_backup.operations.expire_backups import Expiry
 from moi_backup.operations.initialise import Initialised
 from moi_backup.operations.list_backups import BackupList, TrashList
 from moi_backup.operations.list_keys import KeyList
+from moi_backup.operations.list_restores import RestoreList
 from moi_backup.operations.prune import PrunePlan, PruneResult
 from moi_backup.operations.rekey import Rekeyed
 from moi_backup.operations.repair import PlannedRepair, RepairResult
@@ -41,6 +43,8 @@ DOCUMENTS: dict[str, Any] = {
     "repair": RepairResult,
     "restore --dry-run": PlanDocument,
     "restore": RestoreDocument,
+    "restores": RestoreList,
+    "restores RESTORE_ID": RestoreRecord,
     "expire": Expiry,
     "undelete": Expiry,
     "prune --dry-run": PrunePlan,

@@ -29,6 +29,8 @@ CALLS: dict[str, list[str]] = {
     "repair": ["repair"],
     "restore --dry-run": ["restore", "latest", "--to", "env:TARGET", "--dry-run"],
     "restore": ["restore", "latest", "--to", "env:TARGET"],
+    "restores": ["restores"],
+    "restores RESTORE_ID": ["restores", "20"],  # the only restore: a unique prefix
     "backups --trash": ["backups", "--trash"],
     "expire": ["expire", "20"],  # the only backup: a unique prefix
     "undelete": ["undelete", "20"],
@@ -36,6 +38,7 @@ CALLS: dict[str, list[str]] = {
     "prune": ["prune", "--grace", "0"],
     "sweep": ["sweep"],
 }
+RESTORED_FIRST = ("restores", "restores RESTORE_ID")
 EXPIRED_FIRST = ("backups --trash", "undelete", "prune --dry-run", "prune")
 
 
@@ -67,6 +70,8 @@ def test_what_is_printed_is_what_is_documented(
     """A real document has no field that the page does not know, whatever its exit code."""
     if command in EXPIRED_FIRST:
         assert moi("expire", "20", on=copied).code == 0
+    if command in RESTORED_FIRST:
+        assert moi(*CALLS["restore"], on=copied, TARGET=empty_database()).code == 0
     answer = moi(*CALLS[command], "--json", on=copied, TARGET=empty_database())
     assert answer.code in (0, 1), answer.err
     assert undocumented(command, answer.document) == []

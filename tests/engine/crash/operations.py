@@ -23,6 +23,7 @@ from tests.engine.crash.making import (
 from tests.engine.crash.operation import Operation, require_no_fault, require_restorable, require_sound
 from tests.engine.crash.place import Place
 from tests.engine.crash.shop import CHANGE, DAMAGE, SCRIPT, highest_order, next_order, rows
+from tests.engine.crash.undoing import UNDOING
 
 _FOREIGN_KEYS = "SELECT conname::text FROM pg_constraint WHERE contype = 'f'"
 
@@ -177,6 +178,7 @@ OPERATIONS = {
         _prepare_loss, _restore_in_place, _look_after_replacing, _go_on_after_replacing, remade="url"
     ),
     "verify": Operation(_prepare_backup, _verify, _look_after_verify, _go_on_after_verify),
+    **UNDOING,
     **DELETIONS,
     **COPIES,
     **ENCRYPTED,

@@ -27,6 +27,7 @@ from moi_backup.repository import documents, layout
 from moi_backup.repository.chain import append
 from moi_backup.repository.key_text import MasterKey, generate_master
 from moi_backup.repository.marks import with_marks
+from moi_backup.repository.records import read_record, write_record
 from moi_backup.repository.rewriting import rewrite_manifest
 from moi_backup.repository.scope_keys import create_key, read_entries, rewrap
 from moi_backup.repository.sealing import key_number
@@ -49,6 +50,15 @@ scopes = { pii = ["customer"], financial = ["amount", "half"] }
 [tables.visits]
 day = "day"
 """
+
+
+RECORD = "20261124T203000Z-000001"
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A record with something to hide."""
+
+    reason: str
 
 
 @pytest.fixture
@@ -91,6 +101,7 @@ def test_everything_restores_from_an_encrypted_repository(shop: Deployment, empt
 
 def test_nothing_that_was_backed_up_can_be_read_in_the_store(shop: Deployment) -> None:
     """No value, column, definition or reason stands in any object; table names and days stand in names alone."""
+    write_record(shop.workspace.open(), "restores", RECORD, Told(reason="confidential"))
     objects = shop.objects()
     for word in (b"customer", b"amount", b"visitors", b"CREATE TABLE", b"confidential", b"snapshot", b"PGDMP"):
         assert [name for name, data in objects.items() if word in data] == []
@@ -355,6 +366,7 @@ def test_a_rekey_writes_everything_of_a_scope_anew_and_changes_no_row(
     shop: Deployment, empty_database: Callable[[], str], scope: str
 ) -> None:
     """Backups keep id, rows and digests; after a prune nothing is under the old key, and an old export is retired."""
+    write_record(shop.workspace.open(), "restores", RECORD, Told(reason="confidential"))
     before, target = shop.backups()[0], empty_database()
     export = replace(shop, keys={"MOI_KEY_1": export_keys(shop.workspace, ["pii"])})
     shop.sql("UPDATE sales SET amount = 0 WHERE id = 1")
@@ -365,13 +377,14 @@ def test_a_rekey_writes_everything_of_a_scope_anew_and_changes_no_row(
     assert [entry.digest for entry in after.tables] == [entry.digest for entry in before.tables]
     assert verify(shop.workspace, read_data=True).faults == ()
     prune(shop.workspace, grace_hours=0)
-    kinds = ("chunks/", "tables/", "files/", "backups/")
+    kinds = ("chunks/", "tables/", "files/", "backups/", "records/")
     numbers = {key_number(data, name=name) for name, data in shop.objects().items() if data.startswith(b"MOI1")
                and name.startswith(kinds)}  # fmt: skip
     assert numbers == ({2} if scope == "default" else {1})
     assert shop.restore(target, backup=before.id).complete
     assert [row[0] for row in rows_of(target, "public.sales")] == [row[0] for row in rows_of(shop.url, "public.sales")]
     assert written(shop.back_up()) == [0, 0]
+    assert read_record(shop.workspace.open(), "restores", RECORD, Told) == Told(reason="confidential")
     with pytest.raises(WrongKey, match=rf"only an older key|{scope}\.2"):
         rows(export, "SELECT customer FROM sales")
 

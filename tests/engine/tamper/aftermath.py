@@ -10,8 +10,9 @@ from moi_backup.errors import Damaged, MoiError, WrongKey
 from moi_backup.operations.expire_backups import expire_backups, undelete_backups
 from moi_backup.operations.prune import prune
 from moi_backup.operations.verify import verify
+from moi_backup.repository.records import try_records
 from tests.engine.deployment import Deployment
-from tests.engine.tamper.sample import Sample, remembered_head
+from tests.engine.tamper.sample import RECORDS, Happened, Sample, remembered_head
 from tests.engine.tamper.tampering import Target
 
 
@@ -95,6 +96,14 @@ def _all_goes_on(on: Deployment) -> None:
     prune(on.workspace, grace_hours=0)
     found = verify(on.workspace, read_data=True)
     assert (found.exit_code, found.debris and found.debris.objects) == (0, 0), found
+
+
+def the_other_records_are_read(sample: Sample, on: Deployment, target: Target) -> None:
+    """The damaged one alone cannot be, and backups go on."""
+    read = dict(try_records(on.workspace.open(), "restores", Happened))
+    assert {record for record, found in read.items() if found == Happened(id=record)} <= set(RECORDS)
+    assert read.get(target.file.name) != Happened(id=target.file.name)
+    assert on.back_up(full=False).manifest.id
 
 
 def nothing_else(sample: Sample, on: Deployment, target: Target) -> None:

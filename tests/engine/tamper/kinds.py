@@ -18,7 +18,7 @@ from moi_backup.repository.heads import Head
 from moi_backup.repository.marks import encode_mark
 from tests.engine.deployment import Deployment
 from tests.engine.tamper import aftermath
-from tests.engine.tamper.sample import SALES, Protection, Sample, Touched, remembered_head
+from tests.engine.tamper.sample import RECORDS, SALES, Protection, Sample, Touched, remembered_head
 from tests.engine.tamper.tampering import Target, Written, flipped
 
 FOUND, FOUND_OR_NEWER, CLOSED, TOLD, HARMLESS = "20", "10 or 20", "12", "told", "harmless"
@@ -182,6 +182,10 @@ def _marked(sample: Sample, on: Deployment, target: Target, way: str) -> Accused
     return {name: sample.touched_by(name)}
 
 
+def _record(sample: Sample, on: Deployment) -> Target:
+    return Target(*(_object(sample, on, layout.record_name("restores", record)) for record in RECORDS))
+
+
 def _trash(sample: Sample, on: Deployment) -> Target:
     """The manifest of the second backup, which was expired; another one is that of the first."""
     first, second, _ = (backup.id for backup in sample.deployment.backups())
@@ -301,6 +305,15 @@ KINDS = {
             other_readers={"roll back": _NEEDED, "delete": _NEEDED},
             then=aftermath.the_next_backup_makes_no_other_key,
             encrypted=True,
+        ),
+        Kind(
+            "`records/…`",
+            _record,
+            "the object",
+            _RIGHT,
+            exceptions={"delete": HARMLESS},
+            then=aftermath.the_other_records_are_read,
+            reason="no backup needs it and nothing names it",
         ),
         Kind(
             "`trash/…`: of an expired backup",

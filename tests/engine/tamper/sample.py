@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from moi_backup.lake.parquet import keys_of
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.table import ChunkList, TableManifest, TableName
@@ -18,6 +20,7 @@ from moi_backup.operations.rotate_keys import rotate_keys
 from moi_backup.repository import layout
 from moi_backup.repository.heads import head_file
 from moi_backup.repository.key_text import generate_master
+from moi_backup.repository.records import write_record
 from tests.engine.conftest import Server, create_database
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import Rows, database_of
@@ -25,6 +28,7 @@ from tests.engine.oracle import Rows, database_of
 Protection = Literal["plain", "encrypted"]
 PROTECTIONS: tuple[Protection, ...] = ("plain", "encrypted")
 SALES = TableName("public", "sales")
+RECORDS = ("20261124T203000Z-000001", "20261124T203000Z-000002")
 CONFIGURATION: dict[Protection, str] = {
     "plain": "",
     "encrypted": """
@@ -51,6 +55,13 @@ SCRIPTS = (
     """,
     "INSERT INTO notes VALUES ('the last')",
 )
+
+
+class Happened(msgspec.Struct, frozen=True):
+    """A record that says little."""
+
+    id: str
+    format: int = 1
 
 
 @dataclass(frozen=True)
@@ -164,6 +175,8 @@ def make_sample(server: Server, folder: Path, *, protection: Protection) -> Samp
         made.sql(script)
         backup = made.back_up(full=number != 1).manifest.id
         rows[backup] = database_of(made.url)
+    for record in RECORDS:
+        write_record(made.workspace.open(), "restores", record, Happened(record))
     foreign = replace(made, folder=folder / "foreign")
     foreign.folder.mkdir()
     foreign.configure("")
