@@ -22,7 +22,7 @@ from moi_backup.storage.address import Bucket, parse_address, plain_path
 from moi_backup.storage.s3_access import COPY_VARIABLES, S3Access, read_access, read_copy_access
 
 VARIABLES = (
-    *("MOI_SOURCE_URL", "MOI_REPOSITORY", "MOI_REPOSITORY_COPY", "MOI_CONFIG", "MOI_STATE"),
+    *("MOI_SOURCE_URL", "MOI_REPOSITORY", "MOI_REPOSITORY_COPY", "MOI_CONFIG", "MOI_STATE", "MOI_DRILL_URL"),
     *COPY_VARIABLES,
 )
 LATER_VARIABLES = {
@@ -113,6 +113,7 @@ class Settings:
     keys: tuple[KeySource, ...] = ()
     copy: RepositorySetting | None = None
     copy_buckets: S3Access = field(default_factory=S3Access)
+    drill: DatabaseSetting = field(default_factory=lambda: DatabaseSetting(origin="default"))
 
 
 def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) -> Settings:
@@ -133,6 +134,7 @@ def read_settings(environ: Mapping[str, str], *, cwd: Path, effective_uid: int) 
         keys=_keys(environ, cwd=cwd),
         copy=_copy(environ, configuration, cwd=cwd),
         copy_buckets=read_copy_access(environ),
+        drill=_drill(environ, configuration),
     )
 
 
@@ -245,6 +247,14 @@ def _restore_target(
     if configuration.restore.url is None:
         return source
     return _database(configuration.restore.url, origin=configuration.origin("restore.url"), environ=environ)
+
+
+def _drill(environ: Mapping[str, str], configuration: Configuration) -> DatabaseSetting:
+    if "MOI_DRILL_URL" in environ:
+        return _database(environ["MOI_DRILL_URL"], origin="environment MOI_DRILL_URL", environ=environ)
+    if configuration.drill.url is None:
+        return DatabaseSetting(origin="default")
+    return _database(configuration.drill.url, origin=configuration.origin("drill.url"), environ=environ)
 
 
 def _database(value: str, *, origin: str, environ: Mapping[str, str]) -> DatabaseSetting:

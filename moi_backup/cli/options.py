@@ -32,6 +32,10 @@ without_scope_option = click.option(
     multiple=True,
     help="Leave out the columns of this encryption scope, of which the key is not held; may be repeated.",
 )
+since_option = click.option(
+    "--since", metavar="D", help="Only backups taken on this day or later; the one before is compared with."
+)
+until_option = click.option("--until", metavar="D", help="Only backups taken on this day or before.")
 wait_option = click.option(
     "--wait",
     metavar="SECONDS",
@@ -43,16 +47,18 @@ wait_option = click.option(
 
 def table_names(invocation: Invocation, texts: Sequence[str]) -> tuple[TableName, ...] | None:
     """The tables that --table names; None without any. A name without a schema is in the configured one."""
+    return tuple(dict.fromkeys(table_named(invocation, text, option="--table") for text in texts)) or None
+
+
+def table_named(invocation: Invocation, text: str, *, option: str = "TABLE") -> TableName:
+    """The table that a text names; raises UsageError when it can be no name."""
     schema = invocation.settings.configuration.source.schema
-    names: list[TableName] = []
-    for text in texts:
-        try:
-            names.append(parse_table_name(text, default_schema=schema))
-        except ValueError as error:
-            raise UsageError(
-                f"--table: {error}.", remedy='Write it as name or schema.name; a part with a dot is quoted: a."b.c".'
-            ) from error
-    return tuple(dict.fromkeys(names)) or None
+    try:
+        return parse_table_name(text, default_schema=schema)
+    except ValueError as error:
+        raise UsageError(
+            f"{option}: {error}.", remedy='Write it as name or schema.name; a part with a dot is quoted: a."b.c".'
+        ) from error
 
 
 def repository_named(invocation: Invocation, text: str | None, *, option: str) -> RepositorySetting | None:

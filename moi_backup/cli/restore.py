@@ -22,7 +22,7 @@ from moi_backup.cli.restore_document import plan_document, result_document
 from moi_backup.cli.restore_text import tell_plan, tell_result
 from moi_backup.cli.target import target_url
 from moi_backup.model.conflict_policy import POLICIES, ConflictPolicy
-from moi_backup.model.restore import RestoreRequest
+from moi_backup.model.restore import DamagedPolicy, RestoreRequest
 
 if TYPE_CHECKING:
     from moi_backup.cli.output import Output
@@ -43,6 +43,15 @@ if TYPE_CHECKING:
 @table_option
 @days_option
 @without_scope_option
+@click.option("--resume", is_flag=True, help="Go on: a table that exists and is wholly the backup's is kept.")
+@click.option("--jobs", type=click.IntRange(1, 16), default=2, show_default=True, help="New tables side by side.")
+@click.option(
+    "--damaged",
+    type=click.Choice(["fail", "skip", "older"]),
+    default="fail",
+    show_default=True,
+    help="Damaged days: fail the table, skip them, or take their newest older state.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @wait_option
 @click.pass_obj
@@ -63,6 +72,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
     tables: tuple[str, ...],
     days: str | None,
     without_scopes: tuple[str, ...],
+    resume: bool,
+    jobs: int,
+    damaged: DamagedPolicy,
     dry_run: bool,
     wait: float,
 ) -> int:
@@ -87,6 +99,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
         reason=reason,
         wait=wait,
         without_scopes=without_scopes,
+        resume=resume,
+        jobs=jobs,
+        damaged=damaged,
     )
     check_request(request)
     return _restore(invocation, request, target_url(invocation, to), dry_run=dry_run)

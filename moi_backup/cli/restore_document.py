@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from moi_backup.model.day import DayRange
-from moi_backup.model.restore import RestorePlan, RestoreResult, TableChanges
+from moi_backup.model.restore import RestorePlan, RestoreResult, TableChanges, TableOutcome
 
 
 class PlannedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """One table of a plan; `action` is create, in-place or refuse. `changes` is null unless it is restored in place."""
+    """One table of a plan; `action` is create, compare, in-place or refuse. `changes` is null unless in place."""
 
     name: str
     target: str
@@ -35,8 +35,22 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
+class InsteadDay(msgspec.Struct, frozen=True, kw_only=True):
+    """A damaged day and what stands in its place; `backup` is "" when it was left out."""
+
+    day: str
+    lost: int
+    rows: int
+    backup: str
+    taken_at: str
+    identical: bool
+
+
 class RestoredTable(msgspec.Struct, frozen=True, kw_only=True):
-    """One table. `status` is restored, failed or refused; `equal`: the rows read back have the backup's digest."""
+    """One table. `status` is restored, present, failed or refused.
+
+    `equal`: the rows read back have the backup's digest.
+    """
 
     name: str
     target: str
@@ -46,8 +60,10 @@ class RestoredTable(msgspec.Struct, frozen=True, kw_only=True):
     changes: TableChanges | None
     digest: str
     equal: bool
+    undo: str
     error: str
     seconds: float
+    instead: tuple[InsteadDay, ...]
 
 
 class RestoreDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,12 +123,32 @@ def result_document(result: RestoreResult) -> RestoreDocument:
                 replaced=table.replaced,
                 changes=table.changes,
                 digest=table.digest,
-                equal=table.equal,
+                equal=_equal(table),
+                undo=table.undo,
                 error=table.error,
                 seconds=table.seconds,
+                instead=tuple(
+                    InsteadDay(
+                        day=day.day,
+                        lost=day.lost,
+                        rows=day.rows,
+                        backup=day.backup,
+                        taken_at=day.taken_at,
+                        identical=day.identical,
+                    )
+                    for day in table.instead
+                ),
             )
             for table in result.tables
         ),
         notes=result.notes,
         problems=result.problems,
     )
+
+
+def _equal(table: TableOutcome) -> bool:
+    """Whether the rows of the target in the restored range are the backup's."""
+    if table.changes is not None:
+        return table.equal
+    # A restore into a new table commits only after the digests were compared.
+    return table.done and all(day.identical for day in table.instead)

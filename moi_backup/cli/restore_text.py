@@ -6,7 +6,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from moi_backup.cli import wording
-from moi_backup.model.restore import ColumnSum, RestorePlan, RestoreResult, TableChanges, TablePlan
+from moi_backup.model.restore import (
+    ColumnSum,
+    DayInstead,
+    RestorePlan,
+    RestoreResult,
+    TableChanges,
+    TableOutcome,
+    TablePlan,
+)
 
 if TYPE_CHECKING:
     from moi_backup.cli.output import Output
@@ -60,13 +68,15 @@ def tell_result(output: Output, result: RestoreResult) -> None:
                 wording.count(table.rows),
                 *_counts(table.changes),
                 wording.duration(table.seconds),
-                f"{table.digest}{' equal to the backup' if table.equal else ''}" if table.digest else "-",
+                _digest_told(table),
             )
             for table in result.tables
         ],
         right=("rows", *_COUNTS, "time"),
     )
     for table in result.tables:
+        for day in table.instead:
+            output.line(_instead_told(table, day))
         if table.error:
             output.line(f"{table.status.capitalize()}: {table.error}")
         if table.changes is not None and table.changes.renumbered:
@@ -77,7 +87,7 @@ def tell_result(output: Output, result: RestoreResult) -> None:
         output.line(f"Note: {note}")
     for problem in result.problems:
         output.line(f"Not restored: {problem}")
-    restored = sum(table.status == "restored" for table in result.tables)
+    restored = sum(table.done for table in result.tables)
     record = f" Recorded as {result.id} (moi-backup restores)." if result.id else ""
     output.line(f"Restored {restored} of {wording.counted(len(result.tables), 'table')}.{record}")
 
@@ -124,3 +134,19 @@ def _number(text: str | None) -> str:
         return "?"
     number = Decimal(text)
     return format(number.quantize(Decimal(1)) if number == number.to_integral() else number.normalize(), "f")
+
+
+def _digest_told(table: TableOutcome) -> str:
+    if not table.done:
+        return "-"
+    if table.changes is not None:
+        return f"{table.digest}{' equal to the backup' if table.equal else ''}"
+    return f"{table.digest} {'equal to what was restored' if table.instead else 'equal to the backup'}"
+
+
+def _instead_told(table: TableOutcome, day: DayInstead) -> str:
+    lost = f"{table.target}, day {day.day}: {wording.counted(day.lost, 'row')} of the backup are damaged"
+    if not day.backup:
+        return f"Left out: {lost}."
+    same = "exactly the same rows" if day.identical else "an older state"
+    return f"Instead: {lost}; {wording.counted(day.rows, 'row')} of {day.backup}, taken {day.taken_at}, {same}."

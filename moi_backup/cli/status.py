@@ -50,6 +50,16 @@ def _disk(repository: RepositoryFacts) -> str:
     return f"{wording.size(free)} free of {wording.size(total)} ({1 - free / total:.0%} used)"
 
 
+def _drill(status: Status) -> str:
+    drill = status.drill
+    if drill is None:
+        return "none yet: moi-backup drill"
+    how = "about " if drill.forecast else ""
+    which = "of the newest" if drill.of_newest else f"of {drill.backup}; the newest has not been drilled"
+    ago = wording.age(drill.age_seconds)
+    return f"{drill.verdict}, {ago} ago, recovery {how}{wording.duration(drill.recovery_time)} ({drill.id} {which})"
+
+
 def _facts(status: Status, *, timezone: str) -> list[tuple[str, str]]:
     repository, source = status.repository, status.source
     facts = [
@@ -65,6 +75,7 @@ def _facts(status: Status, *, timezone: str) -> list[tuple[str, str]]:
     unprotected = "unknown" if source.unprotected is None else ", ".join(source.unprotected) or "nothing"
     return [
         *facts,
+        ("drill", _drill(status)),
         ("database", f"{source.address}{'' if source.reachable else ' (not asked)'}"),
         ("protected", ", ".join(source.protected) or "unknown"),
         ("unprotected", unprotected),

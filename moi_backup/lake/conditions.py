@@ -60,10 +60,10 @@ def refused_condition(text: str, why: str) -> UsageError:
 def _parsed(connection: Any, text: str) -> Any:
     """The syntax tree of a text that is one whole expression.
 
-    It is parsed in two places: what closes the brackets of one of them early does not fit the other.
+    It is parsed between two words, where what closes a bracket early does not fit, and later bound between brackets,
+    where what goes on with a word of its own does not.
     """
     node = _single_value(connection, text, f"SELECT CASE WHEN {text}\nTHEN true END")
-    _single_value(connection, text, f"SELECT ({text}\n)")
     if node["class"] != "CASE" or len(node["case_checks"]) != 1:
         raise refused_condition(text, "it is not one expression")
     return node["case_checks"][0]["when_expr"]
@@ -72,7 +72,8 @@ def _parsed(connection: Any, text: str) -> Any:
 def _single_value(connection: Any, text: str, statement: str) -> Any:
     """The only value that a SELECT without anything else selects."""
     try:
-        answer = connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchone()
+        # All rows are fetched: a result with more to come would block the connection.
+        [answer] = connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchall()
     except duckdb.Error as error:
         raise refused_condition(text, str(error).strip()) from error
     tree = json.loads(answer[0])

@@ -91,6 +91,15 @@ class RestoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         refuse_empty("schema", self.schema)
 
 
+class DrillSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[drill]`: the server on which drills make their scratch databases; without `url` an embedded one."""
+
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        refuse_unfit_url(self.url)
+
+
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything configured. `tables` None means: all ordinary tables of `source.schema`.
 
@@ -102,6 +111,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     source: SourceSettings = msgspec.field(default_factory=SourceSettings)
     repository: RepositorySettings = msgspec.field(default_factory=RepositorySettings)
     restore: RestoreSettings = msgspec.field(default_factory=RestoreSettings)
+    drill: DrillSettings = msgspec.field(default_factory=DrillSettings)
     file: str | None = None
     given: frozenset[str] = frozenset()
 

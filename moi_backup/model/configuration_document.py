@@ -13,6 +13,7 @@ import msgspec
 from moi_backup.errors import ConfigurationError
 from moi_backup.model.configuration import (
     Configuration,
+    DrillSettings,
     RepositorySettings,
     RestoreSettings,
     SourceSettings,
@@ -25,6 +26,7 @@ SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "source": SourceSettings,
     "repository": RepositorySettings,
     "restore": RestoreSettings,
+    "drill": DrillSettings,
 }
 LATER_SECTIONS = ("alerts", "encryption", "objectives", "reports", "retention", "schedules", "storage", "uploads")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -55,6 +57,7 @@ def parse_configuration(text: str, *, file: str) -> Configuration:
         source=source,
         repository=_convert(document.get("repository", {}), RepositorySettings, path="repository", file=file),
         restore=_convert(document.get("restore", {}), RestoreSettings, path="restore", file=file),
+        drill=_convert(document.get("drill", {}), DrillSettings, path="drill", file=file),
         file=file,
         given=frozenset(_given(document, schema=source.schema)),
     )

@@ -14,8 +14,9 @@ from moi_backup.model.day import DayRange
 from moi_backup.model.restore_record import FileReference
 from moi_backup.model.table import TableName
 
-Action = Literal["create", "in-place", "refuse"]
-Status = Literal["restored", "failed", "refused"]
+Action = Literal["create", "compare", "in-place", "refuse"]
+Status = Literal["restored", "present", "failed", "refused"]
+DamagedPolicy = Literal["fail", "skip", "older"]
 
 
 class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,10 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     (take-newer; None: the configured one), `where` limits it to keys with a differing row for which the condition
     holds, `disable_triggers` keeps user triggers from firing, and `plan` is the token of a preview: nothing is written
     unless the same would be done now.
+
+    Of a restore into new tables: `resume` counts one that exists as restored when it is wholly the backup's; `jobs`
+    are restored side by side. `damaged` says what becomes of days whose chunks are damaged: the table fails, they are
+    left out, or their newest whole state before this backup takes their place.
     """
 
     backup: str
@@ -47,6 +52,9 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     wait: float = 0.0
     without_scopes: tuple[str, ...] = ()
     by: str = ""
+    resume: bool = False
+    jobs: int = 2
+    damaged: DamagedPolicy = "fail"
 
 
 class ColumnSum(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +111,8 @@ class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
     """One table: of the backup's `rows` on `days`, what is needed goes to `target`.
 
     `changes` tells of a restore in place what that is; `part` stands for all of it in the plan's token. `refusal` says
-    why the table is left alone (action `refuse`).
+    why the table is left alone (action `refuse`). Action `compare`: it exists, and a resumed restore looks whether it
+    is wholly the backup's.
     """
 
     table: TableName
@@ -134,12 +143,29 @@ class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class DayInstead(msgspec.Struct, frozen=True, kw_only=True):
+    """A damaged day of which the backup had `lost` rows: `rows` of another backup stand in its place.
+
+    `backup` (taken at `taken_at`) is "" when the day was left out; `identical` tells that the other backup has exactly
+    the same rows of it.
+    """
+
+    day: str
+    lost: int
+    rows: int = 0
+    backup: str = ""
+    taken_at: str = ""
+    identical: bool = False
+
+
 class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one table.
 
-    `digest` is that of the rows read back: of a new table equal to the backup's, of one in place that of the whole
-    range. `equal` tells whether it is the backup's. `undo` is the backup of what was replaced ("": nothing was), and
-    `listed` the file that lists every changed row.
+    `digest` is that of the rows read back: of a new table equal to that of what was restored when `status` is restored
+    or present (it existed and is wholly the backup's), of one in place that of the whole range, and `equal` tells
+    whether the backup's is the same. `undo` is the backup of what was replaced ("": nothing was), and `listed` the file
+    that lists every changed row. `instead` names the days that are not the backup's own. `phases` says where the
+    seconds went, for a table that was created.
     """
 
     table: TableName
@@ -153,6 +179,13 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     listed: FileReference | None = None
     error: str = ""
     seconds: float = 0.0
+    phases: dict[str, float] = {}
+    instead: tuple[DayInstead, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether the table is there and proved."""
+        return self.status in ("restored", "present")
 
     @property
     def replaced(self) -> int:
@@ -179,10 +212,10 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def complete(self) -> bool:
         """Whether every table was restored with all that belongs to it."""
-        return not self.problems and all(table.status == "restored" for table in self.tables)
+        return not self.problems and all(table.done and not table.instead for table in self.tables)
 
     @property
     def exit_code(self) -> int:
         """0 all restored, 3 some, 1 none."""
-        restored = sum(table.status == "restored" for table in self.tables)
+        restored = sum(table.done for table in self.tables)
         return 0 if self.complete else 3 if restored else 1

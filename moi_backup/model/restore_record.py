@@ -8,7 +8,7 @@ import msgspec
 
 from moi_backup.model.day import DayRange
 
-RecordedStatus = Literal["restored", "failed", "refused"]
+RecordedStatus = Literal["restored", "present", "failed", "refused"]
 
 
 class FileReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +69,7 @@ class RestoreRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @property
     def status(self) -> str:
         """`complete`, `partly` (some tables, or some with problems) or `nothing`."""
-        restored = sum(table.status == "restored" for table in self.tables)
+        restored = sum(table.status in ("restored", "present") for table in self.tables)
         if restored == len(self.tables) and not self.problems:
             return "complete"
         return "partly" if restored else "nothing"

@@ -17,6 +17,12 @@ def check_request(request: RestoreRequest) -> None:
             meaning="A table of its own definition needs all its columns, and a live one would lose what is left out.",
             remedy="Add --schema NAME and leave out --in-place.",
         )
+    if request.in_place and (request.resume or request.damaged != "fail"):
+        raise UsageError(
+            "--resume and --damaged are for restores into new tables.",
+            meaning="A restore in place repeats nothing, and never writes rows that are not the backup's.",
+            remedy="Leave them out, or restore into a scratch schema (--schema) without --in-place.",
+        )
     for option, given, policy in (
         ("--base", request.base is not None, "merge"),
         ("--newer-by", request.newer_by is not None, "take-newer"),

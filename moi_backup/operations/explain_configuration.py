@@ -51,6 +51,8 @@ def _explain_places(settings: Settings) -> Iterator[ExplainedSetting]:
     yield ExplainedSetting("repository.address", settings.repository.address, settings.repository.origin)
     copy = settings.copy
     yield ExplainedSetting("repository.copy", copy.address if copy else "none", copy.origin if copy else "default")
+    drill = settings.drill
+    yield ExplainedSetting("drill.url", "embedded server" if drill.embedded else drill.shown, drill.origin)
     target = settings.restore_target
     yield ExplainedSetting("restore.url", target.shown, target.origin)
     yield _plain(configuration, "restore", "schema", configuration.restore.schema)
@@ -95,6 +97,7 @@ def _explain_configured(
         ("key", table.key if table.key is None else _list(table.key)),
         ("required", _list(table.required or ())),
         ("class", table.data_class),
+        ("newer_by", _text(table.newer_by or "")),
         ("scopes", _scopes((scope, column) for scope, columns in table.scopes.items() for column in columns)),
     ):
         path = setting_path("tables", str(name), key)
@@ -112,6 +115,7 @@ def _explain_resolved(configuration: Configuration, resolved: ProtectedTable) ->
         ("key", _list(resolved.key or ()), configured.key == (resolved.key or ())),
         ("required", _list(resolved.required), True),
         ("class", resolved.data_class, True),
+        ("newer_by", _text(configured.newer_by or ""), True),
         ("scopes", _scopes(scopes), True),
     ):
         path = setting_path("tables", str(resolved.name), key)

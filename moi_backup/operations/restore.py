@@ -1,7 +1,7 @@
 """Restore tables of a backup: decide everything first (`plan_restore`), then carry out exactly that (`restore`).
 
-New tables come into being in one transaction with a savepoint for each, so an interrupted restore leaves nothing
-behind; a table in place is one transaction of its own. Rows are read back and proved before every commit.
+Every table is one transaction of its own, in which its rows are read back and proved before the commit; an interrupted
+restore into new tables is resumed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from moi_backup.errors import Damaged, Locked, SourceError, StorageError, UsageE
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.configuration import Configuration
 from moi_backup.model.plan_token import asked_digest, plan_token, same_asked
-from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
+from moi_backup.model.restore import Action, RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
 from moi_backup.operations.ask_in_place import Asking
 from moi_backup.operations.backup_debris import scratch_folder
@@ -33,9 +33,10 @@ from moi_backup.operations.restore_new import NewTable, create_tables
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
 from moi_backup.postgres.connection_url import address_of
-from moi_backup.postgres.identifiers import literal_list
+from moi_backup.postgres.identifiers import literal_list, qualified
 from moi_backup.postgres.session import Connection, begin, connect, run
-from moi_backup.repository.backups import resolve_backup
+from moi_backup.repository.backups import resolve_backup, try_backups
+from moi_backup.repository.chain import published
 from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository
 
@@ -60,6 +61,12 @@ class _Prepared:
     def notes(self) -> tuple[str, ...]:
         """Those of the plan, and what came from the copy up to now."""
         return (*self.reading.notes(), *self.plan.notes)
+
+    def backups(self) -> list[BackupManifest]:
+        """The manifests of all listed backups that can be read."""
+        listed = published(self.reading.chain)
+        found = (manifest for _, manifest in try_backups(self.repository, self.reading.chain, listed))
+        return [manifest for manifest in found if isinstance(manifest, BackupManifest)]
 
     def table(self, name: TableName) -> StoredTable:
         return open_table(self.repository, self.backup, name, without=self.request.without_scopes)
@@ -92,13 +99,14 @@ def restore(
             prepared = _as_previewed(_with_changes(workspace, prepared, url, progress), request.plan)
         outcomes = [_refused(table) for table in prepared.plan.tables if table.action == "refuse"]
         problems: list[str] = []
-        new = _openable(prepared, "create", outcomes)
+        new = _openable(prepared, ("create", "compare"), outcomes)
         if new:
             created = create_tables(
                 url,
                 [NewTable(*pair) for pair in new],
                 prepared.repository,
                 prepared.backup,
+                others=prepared.backups,
                 request=request,
                 progress=progress,
             )
@@ -108,7 +116,7 @@ def restore(
             keep = None if lease is None else KeepReplaced(workspace, lease, url, begun.id, request.reason, progress)
             with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
                 changing = Changing(url, prepared.backup, scratch, progress, keep)
-                for table, _ in _openable(prepared, "in-place", outcomes):
+                for table, _ in _openable(prepared, ("in-place",), outcomes):
                     outcome, remaining = changing.restore(table, prepared.asked[table.table])
                     outcomes.append(outcome)
                     problems += remaining
@@ -152,11 +160,13 @@ def _as_previewed(prepared: _Prepared, token: str) -> _Prepared:
     return replace(prepared, plan=msgspec.structs.replace(prepared.plan, tables=tables))
 
 
-def _openable(prepared: _Prepared, action: str, outcomes: list[TableOutcome]) -> list[tuple[TablePlan, StoredTable]]:
+def _openable(
+    prepared: _Prepared, actions: tuple[Action, ...], outcomes: list[TableOutcome]
+) -> list[tuple[TablePlan, StoredTable]]:
     """The planned tables whose documents can still be read; of the others the failure is their outcome."""
     found: list[tuple[TablePlan, StoredTable]] = []
     for plan in prepared.plan.tables:
-        if plan.action != action:
+        if plan.action not in actions:
             continue
         try:
             found.append((plan, prepared.table(plan.table)))
@@ -290,7 +300,7 @@ def _checked_plan(
         with database_errors("it cannot be read", url=url):
             conn.rollback()
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
-            return _table_plan(repository, backup, name, request, existing=existing)
+            return _table_plan(conn, repository, backup, name, request, existing=existing)
     except (Damaged, Locked, SourceError, StorageError, WrongKey) as error:
         keyless += [error] if isinstance(error, WrongKey) else []
         plan = TablePlan(table=name, target=_target(name, request), action="refuse", rows=0, days=0)
@@ -298,6 +308,7 @@ def _checked_plan(
 
 
 def _table_plan(
+    conn: Connection,
     repository: Repository,
     backup: BackupManifest,
     name: TableName,
@@ -319,11 +330,25 @@ def _table_plan(
         raise wrong_key(f"{name} cannot be restored", locked)
     if days is not None and stored.whole.day is None:
         return _refuse(plan, "it has no day column, so it cannot be restored by days")
+    if plan.target in existing and request.resume:
+        return _compared(conn, plan)
     if plan.target in existing and not request.in_place:
-        return _refuse(plan, "it exists; restore it in place (--in-place) or into a scratch schema (--schema)")
+        return _refuse(
+            plan,
+            "it exists; go on with an interrupted restore (--resume), "
+            "or restore in place (--in-place) or into a scratch schema (--schema)",
+        )
     if plan.target not in existing and request.in_place and not request.create_missing:
         return _refuse(plan, "it does not exist; leave out --in-place to create it")
     return msgspec.structs.replace(plan, action="in-place") if plan.target in existing else plan
+
+
+def _compared(conn: Connection, plan: TablePlan) -> TablePlan:
+    target = literal_list([qualified(plan.target)])
+    [(kind,)] = run(conn, f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = {target}::pg_catalog.regclass")
+    if kind not in ("r", "p"):
+        return _refuse(plan, "something that is not a table has its name")
+    return msgspec.structs.replace(plan, action="compare")
 
 
 def _left_out(repository: Repository, backup: BackupManifest, request: RestoreRequest) -> list[str]:

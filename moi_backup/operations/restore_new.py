@@ -1,66 +1,44 @@
-"""Tables that do not exist yet.
+"""Tables that do not exist yet, and in a resumed restore those that are there already.
 
-Created from the backup's definitions (or, in a scratch schema, from its columns), loaded, proved, committed.
-
-Everything is one transaction with a savepoint for each table: a killed restore leaves nothing, a failing table only
-itself.
+The order: what several tables need (types, functions), then every table in a transaction of its own, the most critical
+and largest first and some side by side, then what connects tables (foreign keys), then statistics. Killed at any
+moment, every table is whole or absent, and a resumed restore does the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from time import monotonic
-from typing import NamedTuple
 
 import msgspec
-import pyarrow as pa
 
-from moi_backup.errors import MoiError, SourceError
+from moi_backup.errors import SourceError
 from moi_backup.model.backup import BackupManifest
-from moi_backup.model.restore import RestoreRequest, TableOutcome, TablePlan
+from moi_backup.model.restore import RestoreRequest, TableOutcome
 from moi_backup.model.table import Column, TableName
-from moi_backup.operations.load_rows import load_rows
-from moi_backup.operations.move_sequences import move_sequences
+from moi_backup.operations.damaged_days import mend
+from moi_backup.operations.in_dependency_order import in_dependency_order
+from moi_backup.operations.new_table import Definition, NewTable, TableRestorer, begin, outcome_of, savepoint
+from moi_backup.operations.present_tables import Present, read_present
 from moi_backup.operations.progress import Progress
-from moi_backup.operations.prove_rows import prove_rows
-from moi_backup.operations.read_ahead import read_ahead
-from moi_backup.operations.stored_table import StoredTable
+from moi_backup.operations.side_by_side import OneAtATime, Stopping
 from moi_backup.postgres.arrow_session import ArrowSession, Refused
-from moi_backup.postgres.export import RowSource
-from moi_backup.postgres.identifiers import qualified, quote_identifier
-from moi_backup.postgres.schema_archive import read_archive
-from moi_backup.postgres.schema_restore import SCHEMA_SETTINGS, SchemaPlan, plan_schema
-from moi_backup.postgres.session import session_settings
+from moi_backup.postgres.identifiers import qualified, quote_identifier, quote_literal
+from moi_backup.postgres.schema_archive import Entry, read_archive
+from moi_backup.postgres.schema_restore import SchemaPlan, plan_schema
 from moi_backup.repository.repository import Repository
 
-LOCK_TIMEOUT_MS = 30_000
-LOADING_SETTINGS = (
-    "SET LOCAL maintenance_work_mem = '256MB'",
-    "SET LOCAL max_parallel_workers_per_gather = 0",
-    "SET LOCAL synchronize_seqscans = off",
-)
 EXISTS = ("42710", "42P07", "42723", "42P06", "42P16")  # duplicate object, table, function, schema; and its like
+CLASSES = ("critical", "historical", "reports")
 
 _TABLES = """SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"""
 
-
-class NewTable(NamedTuple):
-    """A table to create and where its rows are stored."""
-
-    plan: TablePlan
-    stored: StoredTable
-
-
-class _Definition(NamedTuple):
-    """The SQL before and after loading, and the columns that are written."""
-
-    create: str
-    finish: str
-    columns: tuple[Column, ...]
+_COLUMNS = """SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod), attnotnull, attgenerated::text
+              FROM pg_catalog.pg_attribute WHERE attrelid = {table}::pg_catalog.regclass AND attnum > 0
+              AND NOT attisdropped ORDER BY attnum"""
 
 
 @dataclass
@@ -70,10 +48,16 @@ class Created:
     outcomes: list[TableOutcome] = field(default_factory=list[TableOutcome])
     problems: list[str] = field(default_factory=list[str])
 
-    @property
-    def restored(self) -> list[TableOutcome]:
-        """The outcomes of the tables that came into being."""
-        return [outcome for outcome in self.outcomes if outcome.status == "restored"]
+
+@dataclass(frozen=True)
+class _Steps:
+    """What is done in which order: `definitions` of the tables that can exist, and the statements around them."""
+
+    shared: tuple[str, ...]
+    definitions: dict[TableName, Definition]
+    final: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
+    impossible: tuple[TableOutcome, ...] = ()
 
 
 def create_tables(
@@ -82,60 +66,106 @@ def create_tables(
     repository: Repository,
     backup: BackupManifest,
     *,
+    others: Callable[[], Iterable[BackupManifest]],
     request: RestoreRequest,
     progress: Progress,
 ) -> Created:
-    """Create, load and prove the tables; raises only when nothing at all could be done."""
-    created = Created()
+    """Create, load and prove the tables; raises only when nothing at all could be done.
+
+    `others` gives the manifests of all listed backups, asked for when days of this one are damaged.
+    """
+    stopping = Stopping(OneAtATime(progress) if request.jobs > 1 else progress)
     with ArrowSession(url) as session:
-        version = _begin(session)
-        creating = _Creating(session, created, request, progress)
-        if request.schema is not None:
-            session.script(f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(request.schema)}")
-            for table in tables:
-                creating.table(table, _scratch_definition(table))
-        else:
-            schema, impossible = _schema_plan(session, tables, repository, backup, server_major=version // 10000)
-            created.problems += [f"Left out: {omitted.what}, because {omitted.why}." for omitted in schema.omitted]
-            created.outcomes += impossible
-            creating.shared(schema.shared)
-            by_name = {table.plan.table: table for table in tables}
-            for plan in schema.tables:  # in the archive's order: a parent before the tables that inherit from it
-                table = by_name[plan.table]
-                creating.table(table, _Definition(plan.create_sql, plan.finish_sql, table.stored.manifest.restorable))
-            creating.final(schema.final)
-            creating.sequences(backup)
+        version = begin(session)
+        steps = (
+            _archive_steps(url, session, tables, repository, backup, server_major=version // 10000)
+            if request.schema is None
+            else _scratch_steps(session, request.schema, tables)
+        )
+        _share(session, steps.shared, progress)
         session.script("COMMIT")
+        created = Created(list(steps.impossible), list(steps.omitted))
+        mending = partial(
+            mend,
+            backup=backup,
+            others=others,
+            days=request.days,
+            policy=request.damaged,
+            without=request.without_scopes,
+        )
+        restorer = TableRestorer(url, backup, request, stopping, mending)
+        _restore_all(restorer, tables, steps, created, stop=stopping.stop)
+        created.problems += _connect(session, steps.final)
         _analyze(session, created)
     return created
 
 
-def _begin(session: ArrowSession) -> int:
-    session.script("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-    version = int(session.rows("SELECT pg_catalog.current_setting('server_version_num')")[0][0])
-    settings = session_settings(server_version=version, lock_timeout_ms=LOCK_TIMEOUT_MS)
-    for setting in (*settings, *SCHEMA_SETTINGS, *LOADING_SETTINGS):
-        session.script(setting)
-    return version
+def _restore_all(
+    restorer: TableRestorer, tables: Sequence[NewTable], steps: _Steps, created: Created, *, stop: Callable[[], None]
+) -> None:
+    """Every table that can exist: the most critical and largest first, each after those it needs."""
+    by_name = {table.plan.table: table for table in tables if table.plan.table in steps.definitions}
+    results = in_dependency_order(
+        lambda name: restorer.restore(by_name[name], steps.definitions[name]),
+        sorted(by_name, key=lambda name: _urgency(by_name[name])),
+        needs={name: steps.definitions[name].after for name in by_name},
+        threads=restorer.request.jobs,
+        stop=stop,
+    )
+    for result in results:
+        created.outcomes.append(result.outcome)
+        created.problems += result.problems
 
 
-def _schema_plan(
+def _urgency(table: NewTable) -> tuple[int, int]:
+    data_class = table.stored.manifest.data_class
+    return (CLASSES.index(data_class) if data_class in CLASSES else len(CLASSES), -table.plan.rows)
+
+
+def _archive_steps(
+    url: str,
     session: ArrowSession,
     tables: Sequence[NewTable],
     repository: Repository,
     backup: BackupManifest,
     *,
     server_major: int,
-) -> tuple[SchemaPlan, list[TableOutcome]]:
-    """The definitions of the tables that can exist without others, and the outcome of those that cannot."""
+) -> _Steps:
+    """From the definitions of the backup, for the tables that can exist without others."""
     roles = [name for (name,) in session.rows("SELECT rolname::text FROM pg_catalog.pg_roles")]
     with repository.open_file(backup.schema.digest, size=backup.schema.size) as archive:
         entries = read_archive(archive, server_major=server_major)
-    names = [table.plan.table for table in tables]
+    compared = [table.plan.table for table in tables if table.plan.action == "compare"]
+    present = Present({}, frozenset())
+    if compared:
+        present = read_present(url, entries, compared, roles=roles, server_major=server_major)
     existing = [TableName(*name) for name in session.rows(_TABLES)]
-    plan = partial(plan_schema, entries, roles=roles, existing=existing)
+    plan, impossible = _possible(entries, tables, partial(plan_schema, entries, roles=roles, existing=existing))
+    stored = {table.plan.table: table.stored for table in tables}
+    return _Steps(
+        shared=plan.shared,
+        definitions={
+            one.table: Definition(
+                one.create_sql,
+                one.finish_sql,
+                stored[one.table].manifest.restorable,
+                one.after,
+                present.differs.get(one.table, ""),
+            )
+            for one in plan.tables
+        },
+        final=tuple(text for text in plan.final if text not in present.final),
+        omitted=tuple(f"Left out: {omitted.what}, because {omitted.why}." for omitted in plan.omitted),
+        impossible=tuple(impossible),
+    )
+
+
+def _possible(
+    entries: Sequence[Entry], tables: Sequence[NewTable], plan: Callable[[list[TableName]], SchemaPlan]
+) -> tuple[SchemaPlan, list[TableOutcome]]:
+    """The plan of the tables that can exist without others, and the outcome of those that cannot."""
     with suppress(SourceError):
-        return plan(names), []
+        return plan([table.plan.table for table in tables]), []
     rank = {TableName(entry.schema, entry.name): place for place, entry in enumerate(entries) if entry.kind == "TABLE"}
     possible: list[TableName] = []
     impossible: list[TableOutcome] = []
@@ -144,114 +174,68 @@ def _schema_plan(
             plan([*possible, table.plan.table])
             possible.append(table.plan.table)
         except SourceError as error:
-            impossible.append(_outcome(table.plan, status="failed", error=str(error)))
+            impossible.append(outcome_of(table.plan, status="failed", error=str(error)))
     return plan(possible), impossible
 
 
-@dataclass
-class _Creating:
-    """The open transaction."""
-
-    session: ArrowSession
-    created: Created
-    request: RestoreRequest
-    progress: Progress
-
-    def shared(self, definitions: Sequence[str]) -> None:
-        """What several tables need (types, functions, sequences); one that exists already is used as it is."""
-        for definition in definitions:
-            try:
-                with self._savepoint("moi_shared"):
-                    self.session.script(definition)
-            except Refused as error:
-                if error.sqlstate not in EXISTS:
-                    raise
-                self.progress.step(f"Used as it is, because it exists: {definition.splitlines()[0]}")
-
-    def table(self, table: NewTable, definition: _Definition) -> None:
-        """Create, load, prove and finish one table, or undo it and note why."""
-        began, plan = monotonic(), table.plan
-        self.progress.start(str(plan.target), total=plan.rows)
-        try:
-            with self._savepoint("moi_table"):
-                self.session.script(definition.create)
-                digest = self._fill(table, definition.columns)
-                if definition.finish:
-                    self.session.script(definition.finish)
-        except MoiError as error:
-            self.progress.finish(str(plan.target), "failed")
-            self.created.outcomes.append(_outcome(plan, status="failed", error=str(error), seconds=monotonic() - began))
-            return
-        self.progress.finish(str(plan.target), "proved equal to the backup")
-        outcome = _outcome(
-            plan, status="restored", rows=plan.rows, digest=digest, equal=True, seconds=monotonic() - began
-        )
-        self.created.outcomes.append(outcome)
-
-    def final(self, definitions: Sequence[str]) -> None:
-        """What connects tables (foreign keys); what fails is a problem of its own, the rows stay."""
-        for definition in definitions:
-            try:
-                with self._savepoint("moi_final"):
-                    self.session.script(definition)
-            except Refused as error:
-                self.created.problems.append(f"Could not be restored: {definition.splitlines()[0]} … ({error.what})")
-
-    def sequences(self, backup: BackupManifest) -> None:
-        """Those of the restored tables go on behind the rows from the moment at which anybody sees the rows."""
-        for outcome in self.created.restored:
-            savepoint = partial(self._savepoint, "moi_sequence")
-            self.created.problems += move_sequences(self.session, backup, outcome.table, guard=savepoint)
-
-    def _fill(self, table: NewTable, columns: tuple[Column, ...]) -> str:
-        stored, target = table.stored, table.plan.target
-        rows = self._counted(read_ahead(stored.rows(self.request.days), depth=1), str(target))
-        load_rows(self.session, target, columns=columns, rows=rows)
-        manifest = stored.manifest
-        source = RowSource(target, only=False, columns=manifest.columns, day=manifest.day, order_by=manifest.order_by)
-        parts, ring = stored.parts(self.request.days), stored.repository.ring
-        proof = prove_rows(self.session, source, parts, runs=None, ring=ring, in_load_order=True)
-        if not proof.generated_agree and stored.manifest == stored.whole:
-            self.progress.warn(
-                f"{target}: generated columns are computed differently by this server than in the backup."
-            )
-        return proof.digest
-
-    def _counted(self, tables: Iterator[pa.Table], task: str) -> Iterator[pa.Table]:
-        for table in tables:
-            self.progress.advance(task, table.num_rows)
-            yield table
-
-    @contextmanager
-    def _savepoint(self, name: str) -> Generator[None, None, None]:
-        self.session.script(f"SAVEPOINT {name}")
-        try:
-            yield
-        except MoiError:
-            self.session.script(f"ROLLBACK TO SAVEPOINT {name}; RELEASE SAVEPOINT {name}")
-            raise
-        self.session.script(f"RELEASE SAVEPOINT {name}")
-
-
-def _scratch_definition(table: NewTable) -> _Definition:
+def _scratch_steps(session: ArrowSession, schema: str, tables: Sequence[NewTable]) -> _Steps:
     """The backup's columns, generated ones as plain ones, without keys."""
+    return _Steps(
+        shared=(f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(schema)}",),
+        definitions={table.plan.table: _scratch_definition(session, table) for table in tables},
+    )
+
+
+def _scratch_definition(session: ArrowSession, table: NewTable) -> Definition:
     columns = tuple(msgspec.structs.replace(column, generated="") for column in table.stored.manifest.columns)
     fields = ", ".join(
         f"{quote_identifier(column.name)} {column.pg_type}{' NOT NULL' if column.not_null else ''}"
         for column in columns
     )
-    return _Definition(f"CREATE TABLE {qualified(table.plan.target)} ({fields})", "", columns)
+    differs = _other_columns(session, table, columns) if table.plan.action == "compare" else ""
+    return Definition(f"CREATE TABLE {qualified(table.plan.target)} ({fields})", "", columns, differs=differs)
+
+
+def _other_columns(session: ArrowSession, table: NewTable, columns: Sequence[Column]) -> str:
+    """In what the columns of a scratch table that is there are not the backup's; "" for nothing."""
+    there = session.rows(_COLUMNS.format(table=quote_literal(qualified(table.plan.target))))
+    wanted = [(column.name, column.pg_type, column.not_null, "") for column in columns]
+    other = sorted({str(column[0]) for column in {*there} ^ {*wanted}})
+    return f"it differs in {', '.join(other)}" if other else ""
+
+
+def _share(session: ArrowSession, definitions: Sequence[str], progress: Progress) -> None:
+    """What several tables need (types, functions, sequences); one that exists already is used as it is."""
+    for definition in definitions:
+        try:
+            with savepoint(session, "moi_shared"):
+                session.script(definition)
+        except Refused as error:
+            if error.sqlstate not in EXISTS:
+                raise
+            progress.step(f"Used as it is, because it exists: {definition.splitlines()[0]}")
+
+
+def _connect(session: ArrowSession, definitions: Sequence[str]) -> list[str]:
+    """What connects tables (foreign keys), each committed by itself; what fails is a problem, the rows stay."""
+    problems: list[str] = []
+    for definition in definitions:
+        begin(session)
+        try:
+            session.script(definition)
+            session.script("COMMIT")
+        except Refused as error:
+            session.script("ROLLBACK")
+            problems.append(f"Could not be restored: {definition.splitlines()[0]} … ({error.what})")
+    return problems
 
 
 def _analyze(session: ArrowSession, created: Created) -> None:
     """Statistics for the planner; the rows are committed, so what fails now can only be told."""
     session.script("SET statement_timeout = 0")
-    for outcome in created.restored:
+    for outcome in created.outcomes:
         try:
-            session.script(f"ANALYZE {qualified(outcome.target)}")
+            if outcome.done:
+                session.script(f"ANALYZE {qualified(outcome.target)}")
         except Refused as error:
             created.problems.append(f"{outcome.target} could not be analyzed: {error.what}")
-
-
-def _outcome(plan: TablePlan, **facts: object) -> TableOutcome:
-    return msgspec.convert({"table": plan.table, "target": plan.target, **facts}, TableOutcome, from_attributes=True)

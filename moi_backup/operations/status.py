@@ -10,10 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from moi_backup.errors import MoiError
+from moi_backup.errors import Damaged, MoiError
 from moi_backup.model.backup import BackupManifest
 from moi_backup.operations.check_configuration import read_catalog
 from moi_backup.operations.list_backups import ListedBackup, listed
+from moi_backup.operations.list_drills import last_drill
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository.backups import is_recovery_point, try_backups
 from moi_backup.repository.chain import Chain, published, scan_chain
@@ -58,6 +59,21 @@ class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):
     unprotected: tuple[str, ...] | None
 
 
+class DrillFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The last drill of the newest backup, or (not `of_newest`) of an older one; times in seconds.
+
+    `recovery_time` is that of the whole backup, measured or forecast.
+    """
+
+    id: str
+    backup: str
+    of_newest: bool
+    verdict: str
+    age_seconds: float
+    recovery_time: float
+    forecast: bool
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The state of protection. `age_seconds` is that of the newest complete backup's snapshot, null without one."""
 
@@ -71,6 +87,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     oldest: str | None
     repository: RepositoryFacts
     source: SourceFacts
+    drill: DrillFacts | None
     findings: tuple[Finding, ...]
 
     @property
@@ -104,6 +121,7 @@ def read_status(workspace: Workspace) -> Status:
     newest = backups.newest
     facts = _repository_facts(workspace, repository, newest)
     source, source_findings = _source(workspace)
+    drill, drill_findings = _drill(repository, newest, now=now)
     age = None if newest is None else now - datetime.fromisoformat(newest.started_at)
     findings = (
         *judge_age(age),
@@ -111,6 +129,7 @@ def read_status(workspace: Workspace) -> Status:
         *_judge_repository(facts),
         *source_findings,
         *_judge_cover(newest, source),
+        *drill_findings,
     )
     return Status(
         level=_worst(findings),
@@ -123,6 +142,7 @@ def read_status(workspace: Workspace) -> Status:
         oldest=backups.listed[0] if backups.listed else None,
         repository=facts,
         source=source,
+        drill=drill,
         findings=findings,
     )
 
@@ -212,6 +232,30 @@ def _source(workspace: Workspace) -> tuple[SourceFacts, list[Finding]]:
         return facts, [Finding(level="warning", component="database", message=message)]
     names = tuple(str(table.name) for table in tables)
     return SourceFacts(address=shown, reachable=True, protected=names, unprotected=unprotected), []
+
+
+def _drill(
+    repository: Repository, newest: BackupManifest | None, *, now: datetime
+) -> tuple[DrillFacts | None, list[Finding]]:
+    """The last drill, and what it means: one that failed, or that cannot be read, is a warning."""
+    try:
+        report = last_drill(repository, newest)
+    except Damaged as error:
+        return None, [Finding(level="warning", component="drill", message=f"A drill's report: {error.what}")]
+    if report is None:
+        return None, []
+    facts = DrillFacts(
+        id=report.id,
+        backup=report.backup,
+        of_newest=newest is not None and report.backup == newest.id,
+        verdict=report.verdict,
+        age_seconds=(now - datetime.fromisoformat(report.finished_at)).total_seconds(),
+        recovery_time=report.recovery.everything,
+        forecast=report.recovery.forecast,
+    )
+    message = f"The last drill, {report.id} of backup {report.backup}, failed: see moi-backup drills {report.id}."
+    failed = [Finding(level="warning", component="drill", message=message)] if report.verdict == "failed" else []
+    return facts, failed
 
 
 def _judge_cover(newest: BackupManifest | None, source: SourceFacts) -> Iterator[Finding]:

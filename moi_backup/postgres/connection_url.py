@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.errors import ProgrammingError
@@ -98,3 +98,13 @@ def address_of(url: str) -> str:
     """Host, port and database for a manifest: `host:port/database`, never user or password."""
     known = parameters(url)
     return f"{known.get('host', 'local')}:{known.get('port', '5432')}/{known.get('dbname', '')}"
+
+
+def with_database(url: str, database: str) -> str:
+    """The URL with another database of the same server; a `dbname` in its query is dropped."""
+    scheme, _, rest = url.partition("://")
+    credentials, at, address = rest.rpartition("@")
+    place, _, query = address.partition("?")
+    pairs = [pair for pair in query.split("&") if pair and unquote(pair.partition("=")[0]) != "dbname"]
+    hosts = place.partition("/")[0]
+    return f"{scheme}://{credentials}{at}{hosts}/{quote(database, safe='')}{'?' if pairs else ''}{'&'.join(pairs)}"

@@ -36,9 +36,15 @@ class SchemaDumpFile:
 
 
 def dump_schema(
-    url: str, snapshot: str, schemas: Sequence[str], *, server_major: int, into: Path, lock_timeout_ms: int = 30_000
+    url: str,
+    snapshot: str | None,
+    schemas: Sequence[str],
+    *,
+    server_major: int,
+    into: Path,
+    lock_timeout_ms: int = 30_000,
 ) -> SchemaDumpFile:
-    """Write one archive of the schemas' definitions as of the exported snapshot; `into` must not exist.
+    """Write one archive of the schemas' definitions as of the exported snapshot, or now; `into` must not exist.
 
     The password reaches pg_dump through its environment. Raises SourceError with pg_dump's own words.
     """
@@ -46,7 +52,8 @@ def dump_schema(
     address, secret = without_password(url)
     command = [
         program, "--format=custom", "--schema-only", "--no-password", "--no-publications", "--no-subscriptions",
-        f"--snapshot={snapshot}", f"--lock-wait-timeout={lock_timeout_ms}", f"--file={into}", f"--dbname={address}",
+        *((f"--snapshot={snapshot}",) if snapshot is not None else ()),
+        f"--lock-wait-timeout={lock_timeout_ms}", f"--file={into}", f"--dbname={address}",
         *(f"--schema={quote_identifier(schema)}" for schema in schemas),
     ]  # fmt: skip
     done = subprocess.run(

@@ -57,21 +57,29 @@ class Omitted:
 
 @dataclass(frozen=True, slots=True)
 class TablePlan:
-    """One table: `create_sql` makes it empty and bare; after loading `finish_sql` adds keys, indexes, triggers."""
+    """One table: `create_sql` makes it empty and bare; after loading `finish_sql` adds keys, indexes, triggers.
+
+    Both need the tables `after` which it comes (its parents, tables whose row types its functions use).
+    """
 
     table: TableName
     create_sql: str
     finish_sql: str
+    after: frozenset[TableName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaPlan:
-    """Texts in the order of running: shared, every table's create, the rows, every table's finish, final."""
+    """Texts in the order of running: shared, every table's create, the rows, every table's finish, final.
+
+    `entries` are what the texts create, in the archive's order, with the grants that can be made.
+    """
 
     shared: tuple[str, ...]
     tables: tuple[TablePlan, ...]
     final: tuple[str, ...]
     omitted: tuple[Omitted, ...]
+    entries: tuple[Entry, ...] = ()
 
     @property
     def shared_sql(self) -> str:
@@ -115,6 +123,18 @@ def plan_schema(
     for entry in entries:
         _consider(choice, entry, roles=frozenset(roles))
     return _arrange(choice)
+
+
+def named_roles(entries: Iterable[Entry]) -> frozenset[str]:
+    """The roles that grants and policies of an archive name; a target without one cannot make these."""
+    found: set[str] = set()
+    for entry in entries:
+        if entry.kind == "POLICY":
+            found.update(_policy_roles(entry.sql))
+        elif entry.kind == "ACL":
+            grantees = (_GRANTEE.search(statement) for statement in statements(entry.sql))
+            found.update(_unquote(grantee.group(1)) for grantee in grantees if grantee)
+    return frozenset(role for role in found if role.lower() not in _ANYBODY)
 
 
 def _start(entries: Sequence[Entry], wanted: Sequence[TableName], *, existing: Collection[TableName]) -> _Choice:
@@ -282,12 +302,21 @@ def _arrange(choice: _Choice) -> SchemaPlan:
                 table=TableName(choice.entries[root].schema, choice.entries[root].name),
                 create_sql="\n\n".join(texts.get(("create", root), [])),
                 finish_sql="\n\n".join(texts.get(("finish", root), [])),
+                after=_after(choice, root, place),
             )
             for root in roots
         ),
         final=tuple(texts.get(("final", 0), [])),
         omitted=tuple(choice.omitted),
+        entries=tuple(choice.chosen[number] for number in order if number in choice.chosen),
     )
+
+
+def _after(choice: _Choice, root: int, place: dict[int, tuple[str, int]]) -> frozenset[TableName]:
+    """The other wanted tables that anything in the texts of this one needs."""
+    mine = [number for number, (phase, owner) in place.items() if owner == root and phase in ("create", "finish")]
+    needed = {choice.root_of[other] for number in mine for other in choice.reach[number] if other in choice.root_of}
+    return frozenset(TableName(choice.entries[n].schema, choice.entries[n].name) for n in needed - {root})
 
 
 def _place(

@@ -103,6 +103,15 @@ class TestPrecedence:
         assert settings.restore_target.url == "postgres://s/d"
         assert settings.source.url == URL
 
+    def test_the_drill_server_is_embedded_unless_configured(self, tmp_path: Path):
+        """The environment comes before the file, and neither says anything of the source."""
+        assert read(tmp_path, MOI_SOURCE_URL=URL).drill.embedded
+        toml = '[drill]\nurl = "env:SCRATCH"'
+        assert read(tmp_path, toml=toml, MOI_SOURCE_URL=URL, SCRATCH="postgres://s/d").drill.url == "postgres://s/d"
+        settings = read(tmp_path, toml=toml, MOI_SOURCE_URL=URL, MOI_DRILL_URL="postgres://t/d")
+        assert (settings.drill.url, settings.drill.origin) == ("postgres://t/d", "environment MOI_DRILL_URL")
+        assert settings.source.url == URL
+
     def test_the_file_alone_is_enough_for_dagsters_definitions(self, tmp_path: Path):
         """`read_configuration` needs no database and no variable that the file names."""
         (tmp_path / "moi.toml").write_text('\ufeff[source]\nurl = "env:NOT_SET"\n[tables.orders]', "utf-8")

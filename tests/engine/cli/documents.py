@@ -7,7 +7,10 @@ from typing import Any
 from moi_backup.cli.backup_document import BackupDocument
 from moi_backup.cli.restore_document import PlanDocument, RestoreDocument
 from moi_backup.cli.secret_file import KeyDocument
+from moi_backup.model.drill import DrillReport
 from moi_backup.model.restore_record import RestoreRecord
+from moi_backup.operations.bisect import Bisection
+from moi_backup.operations.blame import Blame
 from moi_backup.operations.check_configuration import CheckedConfiguration
 from moi_backup.operations.check_keys import CheckedKeys
 from moi_backup.operations.copy_repository import CopyResult, PlannedCopy
@@ -16,6 +19,7 @@ from moi_backup.operations.doctor import Examination
 from moi_backup.operations.expire_backups import Expiry
 from moi_backup.operations.initialise import Initialised
 from moi_backup.operations.list_backups import BackupList, TrashList
+from moi_backup.operations.list_drills import DrillList
 from moi_backup.operations.list_keys import KeyList
 from moi_backup.operations.list_restores import RestoreList
 from moi_backup.operations.prune import PrunePlan, PruneResult
@@ -37,12 +41,16 @@ DOCUMENTS: dict[str, Any] = {
     "backups --trash": TrashList,
     "show": BackupDescription,
     "verify": Verification,
+    "drill": DrillReport,
+    "drills": DrillList,
     "copy --dry-run": PlannedCopy,
     "copy": CopyResult,
     "repair --dry-run": PlannedRepair,
     "repair": RepairResult,
     "restore --dry-run": PlanDocument,
     "restore": RestoreDocument,
+    "blame": Blame,
+    "bisect": Bisection,
     "restores": RestoreList,
     "restores RESTORE_ID": RestoreRecord,
     "expire": Expiry,

@@ -23,12 +23,16 @@ CALLS: dict[str, list[str]] = {
     "backups": ["backups"],
     "show": ["show", "latest"],
     "verify": ["verify", "--read-data"],
+    "drill": ["drill"],
+    "drills": ["drills"],
     "copy --dry-run": ["copy", "--dry-run", "--to", "copy"],
     "copy": ["copy", "--to", "copy"],
     "repair --dry-run": ["repair", "--dry-run"],
     "repair": ["repair"],
     "restore --dry-run": ["restore", "latest", "--to", "env:TARGET", "--dry-run"],
     "restore": ["restore", "latest", "--to", "env:TARGET"],
+    "blame": ["blame", "meta_import_data", "--key", "id=7"],
+    "bisect": ["bisect", "meta_import_data", "--where", "id = 7"],
     "restores": ["restores"],
     "restores RESTORE_ID": ["restores", "20"],  # the only restore: a unique prefix
     "backups --trash": ["backups", "--trash"],
@@ -72,6 +76,8 @@ def test_what_is_printed_is_what_is_documented(
         assert moi("expire", "20", on=copied).code == 0
     if command in RESTORED_FIRST:
         assert moi(*CALLS["restore"], on=copied, TARGET=empty_database()).code == 0
-    answer = moi(*CALLS[command], "--json", on=copied, TARGET=empty_database())
+    if command == "drills":
+        assert moi("drill", on=copied, MOI_DRILL_URL=empty_database()).code == 0
+    answer = moi(*CALLS[command], "--json", on=copied, TARGET=empty_database(), MOI_DRILL_URL=empty_database())
     assert answer.code in (0, 1), answer.err
     assert undocumented(command, answer.document) == []

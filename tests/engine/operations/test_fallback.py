@@ -10,6 +10,8 @@ import pytest
 
 from moi_backup.errors import Damaged, NoRepository
 from moi_backup.model.restore import RestoreRequest
+from moi_backup.operations.bisect import BisectRequest, bisect
+from moi_backup.operations.blame import BlameRequest, blame
 from moi_backup.operations.list_backups import list_backups
 from moi_backup.operations.open_for_reading import open_for_reading
 from moi_backup.operations.progress import Silent
@@ -60,6 +62,20 @@ def answer(shop: CopiedDeployment, listener: Listener | None = None) -> list[tup
     """What a query over the newest backup answers."""
     with query(shop.workspace, "latest", COUNT, progress=listener) as result:
         return list(result.rows)
+
+
+@pytest.mark.parametrize("kind", ["chunk", "chunk list", "table manifest", "backup manifest"])
+def test_a_search_through_the_history_reads_on_from_the_copy(shop: CopiedDeployment, kind: str):
+    """Nothing is passed over for what the copy still has, and the answer says where it came from."""
+    name = some(shop, kind)
+    shop.file(name).unlink()
+    listener = Listener()
+    found = blame(shop.workspace, BlameRequest(table=META, keys=["id=7"]), progress=listener)
+    assert ([len(entry.changes) for entry in found.changed], found.passed_over) == ([1], ())
+    searched = bisect(shop.workspace, BisectRequest(table=META, condition="id = 7"), progress=listener)
+    assert (searched.newest.rows, searched.passed_over) == (1, ())
+    for notes in (found.notes, searched.notes, listener.warnings):
+        assert any(name in note for note in notes)
 
 
 def some(shop: CopiedDeployment, kind: str) -> str:
