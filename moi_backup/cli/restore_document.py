@@ -5,28 +5,32 @@ from __future__ import annotations
 import msgspec
 
 from moi_backup.model.day import DayRange
-from moi_backup.model.restore import RestorePlan, RestoreResult
+from moi_backup.model.restore import RestorePlan, RestoreResult, TableChanges, TableOutcome
 
 
 class PlannedTable(msgspec.Struct, frozen=True, kw_only=True):
-    """One table of a plan; `action` is create, compare, replace or refuse."""
+    """One table of a plan; `action` is create, compare, in-place or refuse. `changes` is null unless in place."""
 
     name: str
     target: str
     action: str
     rows: int
     days: int
-    replaces: int
+    changes: TableChanges | None
     refusal: str
 
 
 class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """What a restore would do; nothing was written."""
+    """What a restore would do; nothing was written. `token` ("" unless in place) lets `--plan` apply exactly this."""
 
     backup: str
+    base: str
     taken_at: str
     address: str
     days: DayRange | None
+    on_conflict: str
+    where: str
+    token: str
     tables: tuple[PlannedTable, ...]
     notes: tuple[str, ...]
 
@@ -53,8 +57,10 @@ class RestoredTable(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     rows: int
     replaced: int
+    changes: TableChanges | None
     digest: str
     equal: bool
+    undo: str
     error: str
     seconds: float
     instead: tuple[InsteadDay, ...]
@@ -77,9 +83,13 @@ def plan_document(plan: RestorePlan) -> PlanDocument:
     """The document of a dry run."""
     return PlanDocument(
         backup=plan.backup,
+        base=plan.base,
         taken_at=plan.taken_at,
         address=plan.address,
         days=plan.days,
+        on_conflict=plan.on_conflict,
+        where=plan.where,
+        token=plan.token,
         tables=tuple(
             PlannedTable(
                 name=str(table.table),
@@ -87,7 +97,7 @@ def plan_document(plan: RestorePlan) -> PlanDocument:
                 action=table.action,
                 rows=table.rows,
                 days=table.days,
-                replaces=table.replaces,
+                changes=table.changes,
                 refusal=table.refusal,
             )
             for table in plan.tables
@@ -111,9 +121,10 @@ def result_document(result: RestoreResult) -> RestoreDocument:
                 status=table.status,
                 rows=table.rows,
                 replaced=table.replaced,
+                changes=table.changes,
                 digest=table.digest,
-                # A restore commits only after the digests were compared.
-                equal=table.done and all(day.identical for day in table.instead),
+                equal=_equal(table),
+                undo=table.undo,
                 error=table.error,
                 seconds=table.seconds,
                 instead=tuple(
@@ -133,3 +144,11 @@ def result_document(result: RestoreResult) -> RestoreDocument:
         notes=result.notes,
         problems=result.problems,
     )
+
+
+def _equal(table: TableOutcome) -> bool:
+    """Whether the rows of the target in the restored range are the backup's."""
+    if table.changes is not None:
+        return table.equal
+    # A restore into a new table commits only after the digests were compared.
+    return table.done and all(day.identical for day in table.instead)

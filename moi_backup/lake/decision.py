@@ -6,11 +6,12 @@ Pure: it looks at finished `RowSets` (before: live, after: the backup, base: the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from moi_backup.lake.row_diff import PAIRS
+from moi_backup.lake.row_diff import PAIRS, DaySums, sum_by_day
 from moi_backup.lake.row_sets import DAY, PLACE, RowSets
 from moi_backup.model.conflict_policy import ConflictPolicy
 
@@ -55,6 +56,7 @@ class DayFate(NamedTuple):
     updated: int
     deleted: int
     kept: int
+    unchanged: int
 
 
 class Decision:
@@ -66,7 +68,7 @@ class Decision:
     def __init__(
         self, sets: RowSets, policy: ConflictPolicy, *, newer_by: str | None = None, chosen: str | None = None
     ) -> None:
-        self._sets, self.policy = sets, policy
+        self.sets, self.policy = sets, policy
         newest = f"max({sets.shape.field(newer_by)})" if newer_by is not None else "NULL"
         sides = " UNION ALL ".join(
             f"SELECT k, '{side}' AS side, count(*) AS number, {newest} AS newest FROM {side} GROUP BY k"
@@ -93,10 +95,11 @@ class Decision:
                 f" ON groups.k IS NOT DISTINCT FROM x.k AND groups.takes"
             )
 
+    @cached_property
     def counts(self) -> Counts:
         """Sums over all days."""
         rows = self.days()
-        [(conflicts,)] = self._sets.sql("SELECT count(*) FROM groups WHERE conflict")
+        [(conflicts,)] = self.sets.sql("SELECT count(*) FROM groups WHERE conflict")
         return Counts(
             inserted=sum(row.inserted for row in rows),
             updated=sum(row.updated for row in rows),
@@ -106,25 +109,81 @@ class Decision:
         )
 
     def days(self) -> list[DayFate]:
-        """What happens on each day on which something does, or a differing live row stays."""
+        """What happens on each day on which something does, or a differing live row stays.
+
+        `unchanged` live rows are those that are the same in the backup.
+        """
+        rows = self.sets.sql(
+            f"""SELECT {DAY}, sum(i)::BIGINT, sum(u)::BIGINT, sum(d)::BIGINT, sum(k)::BIGINT, sum(n)::BIGINT FROM (
+                SELECT {DAY}, 1 AS i, 0 AS u, 0 AS d, 0 AS k, 0 AS n FROM come_taken
+                    WHERE id NOT IN (SELECT come FROM pairs)
+                UNION ALL SELECT {DAY}, 0, 1, 0, 0, 0 FROM come_taken WHERE id IN (SELECT come FROM pairs)
+                UNION ALL SELECT {DAY}, 0, 0, 1, 0, 0 FROM gone_taken WHERE id NOT IN (SELECT gone FROM pairs)
+                UNION ALL SELECT {DAY}, 0, 0, 0, 1, 0 FROM gone WHERE id NOT IN (SELECT id FROM gone_taken)
+                UNION ALL SELECT {DAY}, 0, 0, 0, 0, -1 FROM gone
+                UNION ALL SELECT {DAY}, 0, 0, 0, 0, number FROM days WHERE side = 'before'
+            ) GROUP BY {DAY} HAVING sum(i) + sum(u) + sum(d) + sum(k) > 0 ORDER BY {DAY}"""
+        )
+        return [DayFate(*row) for row in rows]
+
+    def touched_days(self) -> list[str]:
+        """The days that any written row has before or after."""
+        found = self.sets.sql(f"SELECT {DAY} FROM gone_taken UNION SELECT {DAY} FROM come_taken")
+        return [day for (day,) in found]
+
+    def changed_columns(self) -> dict[str, int]:
+        """In how many of the updated rows each column becomes another; columns that never do are left out."""
+        shape = self.sets.shape
+        differs = ", ".join(
+            f"count(*) FILTER ({shape.bits(c.name, 'g.')} IS DISTINCT FROM {shape.bits(c.name, 'c.')})"
+            for c in shape.columns
+        )
+        [found] = self.sets.sql(
+            f"SELECT {differs} FROM pairs JOIN gone AS g ON g.id = pairs.gone JOIN come AS c ON c.id = pairs.come"
+            " WHERE c.id IN (SELECT id FROM come_taken)"
+        )
+        return {column.name: count for column, count in zip(shape.columns, found, strict=True) if count}
+
+    def sums(self) -> list[DaySums]:
+        """The summed columns of every touched day, live before and after the restore; None: a value is no number."""
         return [
-            DayFate(*row)
-            for row in self._sets.sql(
-                f"""SELECT {DAY}, sum(i)::BIGINT, sum(u)::BIGINT, sum(d)::BIGINT, sum(k)::BIGINT FROM (
-                    SELECT {DAY}, 1 AS i, 0 AS u, 0 AS d, 0 AS k FROM come_taken
-                        WHERE id NOT IN (SELECT come FROM pairs)
-                    UNION ALL SELECT {DAY}, 0, 1, 0, 0 FROM come_taken WHERE id IN (SELECT come FROM pairs)
-                    UNION ALL SELECT {DAY}, 0, 0, 1, 0 FROM gone_taken WHERE id NOT IN (SELECT gone FROM pairs)
-                    UNION ALL SELECT x.{DAY}, 0, 0, 0, 1 FROM gone AS x JOIN groups
-                        ON groups.k IS NOT DISTINCT FROM x.k AND NOT groups.takes
-                ) GROUP BY {DAY} ORDER BY {DAY}"""
-            )
+            DaySums(day, name, before, _moved(before, less, more))
+            for number, name in enumerate(self.sets.shape.summed)
+            for day, before, less, more in self._sums(number, name)
         ]
+
+    def _sums(self, number: int, name: str) -> list[tuple[Any, ...]]:
+        """Day, its sum before, what its rows that go sum to, and what those that come do."""
+        taken = {
+            side: f"SELECT x.{DAY}, {self.sets.sum_of(name)} AS s FROM {side} AS x"
+            f" WHERE x.id IN (SELECT id FROM {side}_taken) GROUP BY x.{DAY}"
+            for side in ("gone", "come")
+        }
+        return self.sets.sql(
+            f"""SELECT t.{DAY}, CASE WHEN b.number IS NULL THEN 0 ELSE b.s END,
+                    CASE WHEN g.{DAY} IS NULL THEN 0 ELSE g.s END, CASE WHEN c.{DAY} IS NULL THEN 0 ELSE c.s END
+                FROM (SELECT {DAY} FROM gone_taken UNION SELECT {DAY} FROM come_taken) AS t
+                LEFT JOIN (SELECT {DAY}, sum(number) AS number, {sum_by_day(number, "before")} AS s
+                    FROM days WHERE side = 'before' GROUP BY {DAY}) AS b USING ({DAY})
+                LEFT JOIN ({taken["gone"]}) AS g USING ({DAY}) LEFT JOIN ({taken["come"]}) AS c USING ({DAY})
+                ORDER BY {DAY}"""
+        )
+
+    def written(self, *, number: str, place: str) -> Iterator[pa.Table]:
+        """The backup's rows that are written, then their number here and (None: a new row) the live row's place.
+
+        `number` and `place` name these two columns.
+        """
+        query = (
+            f"SELECT {self._fields('x')}, x.id, g.{PLACE} FROM come AS x LEFT JOIN pairs ON pairs.come = x.id"
+            f" LEFT JOIN gone AS g ON g.id = pairs.gone WHERE x.id IN (SELECT id FROM come_taken) ORDER BY x.id"
+        )
+        return self.sets.rows(query, extra=((number, pa.int64()), (place, pa.string())))
 
     def inserted(self) -> Iterator[pa.Table]:
         """The backup's rows that are new to the table."""
         query = f"SELECT {self._fields('x')} FROM come AS x WHERE x.id IN (SELECT id FROM come_taken)"
-        return self._sets.rows(f"{query} AND x.id NOT IN (SELECT come FROM pairs) ORDER BY x.id")
+        return self.sets.rows(f"{query} AND x.id NOT IN (SELECT come FROM pairs) ORDER BY x.id")
 
     def updated(self) -> Iterator[pa.Table]:
         """The backup's rows that take the place of a live one, with the live row's place as their last column."""
@@ -132,19 +191,23 @@ class Decision:
             f"SELECT {self._fields('x')}, g.{PLACE} FROM come AS x JOIN pairs ON pairs.come = x.id"
             f" JOIN gone AS g ON g.id = pairs.gone WHERE x.id IN (SELECT id FROM come_taken) ORDER BY x.id"
         )
-        return self._sets.rows(query, extra=((PLACE, pa.string()),))
+        return self.sets.rows(query, extra=((PLACE, pa.string()),))
 
     def deleted(self) -> Iterator[pa.Table]:
         """The live rows that go, with their place as the last column."""
         query = f"SELECT {self._fields('x')}, x.{PLACE} FROM gone AS x WHERE x.id IN (SELECT id FROM gone_taken)"
-        return self._sets.rows(
+        return self.sets.rows(
             f"{query} AND x.id NOT IN (SELECT gone FROM pairs) ORDER BY x.id", extra=((PLACE, pa.string()),)
         )
 
     def replaced(self) -> Iterator[pa.Table]:
         """All live rows that go or change, as they are before, with their place as the last column."""
         query = f"SELECT {self._fields('x')}, x.{PLACE} FROM gone AS x WHERE x.id IN (SELECT id FROM gone_taken)"
-        return self._sets.rows(f"{query} ORDER BY x.id", extra=((PLACE, pa.string()),))
+        return self.sets.rows(f"{query} ORDER BY x.id", extra=((PLACE, pa.string()),))
+
+    def unlike(self) -> Iterator[pa.Table]:
+        """The rows that `expected_rows.renumber` changed, as they are in the backup."""
+        return self.sets.rows(f"SELECT {self._fields('x')} FROM unlike AS x ORDER BY x.id")
 
     def conflicts(self, side: str) -> Iterator[pa.Table]:
         """The rows of the groups in conflict: `gone` the live ones, `come` the backup's; last whether those win."""
@@ -152,7 +215,11 @@ class Decision:
             f"SELECT {self._fields('x')}, groups.takes FROM {side} AS x JOIN groups"
             " ON groups.k IS NOT DISTINCT FROM x.k AND groups.conflict ORDER BY x.id"
         )
-        return self._sets.rows(query, extra=(("backup_wins", pa.bool_()),))
+        return self.sets.rows(query, extra=(("backup_wins", pa.bool_()),))
 
     def _fields(self, alias: str) -> str:
-        return ", ".join(f"{alias}.{field}" for field in self._sets.shape.fields)
+        return ", ".join(f"{alias}.{field}" for field in self.sets.shape.fields)
+
+
+def _moved(before: Any, less: Any, more: Any) -> Any:
+    return None if before is None or less is None or more is None else before - less + more

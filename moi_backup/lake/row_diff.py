@@ -84,7 +84,7 @@ class RowDiff:
             DaySums(day, name, *values)
             for number, name in enumerate(self._sets.shape.summed)
             for day, *values in self._sets.sql(
-                f"""SELECT {DAY}, {_sum_of(number, "before")}, {_sum_of(number, "after")}
+                f"""SELECT {DAY}, {sum_by_day(number, "before")}, {sum_by_day(number, "after")}
                     FROM days GROUP BY {DAY} ORDER BY {DAY}"""
             )
         ]
@@ -122,7 +122,7 @@ class RowDiff:
         return value if kind in _AS_THEY_ARE else f"CAST({value} AS VARCHAR)"
 
 
-def _sum_of(number: int, side: str) -> str:
+def sum_by_day(number: int, side: str) -> str:
     """The sum over the rows that `days` counts of one side: 0 without any, NULL when one of them is unknown."""
     mine = f"FILTER (side = '{side}')"
     known = f"count(s{number}) {mine} = count(*) {mine}"

@@ -134,6 +134,16 @@ class RowSets:
         result: list[tuple[Any, ...]] = self.connection.execute(statement, list(parameters)).fetchall()
         return result
 
+    def receive(self, name: str, tables: Iterator[pa.Table]) -> None:
+        """Make a table of rows that other sets of this shape gave: c0, c1 … as they are."""
+        self.connection.register("empty", self._empty())
+        self.connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM empty")
+        self.connection.unregister("empty")
+        for table in tables:
+            self.connection.register("incoming", table.rename_columns(list(self.shape.fields)))
+            self.connection.execute(f"INSERT INTO {name} FROM incoming")
+            self.connection.unregister("incoming")
+
     def rows(self, query: str, *, extra: Sequence[tuple[str, pa.DataType]] = ()) -> Iterator[pa.Table]:
         """The result of a query over `gone` or `come` that selects `fields` and then the `extra` ones, as they were.
 
@@ -159,9 +169,7 @@ class RowSets:
         self._waiting[side].clear()
 
     def _create(self) -> None:
-        kinds = schema_of(self.shape.columns)
-        empty = arrow.table([arrow.array([], kind) for kind in kinds.types], names=list(self.shape.fields))
-        self.connection.register("empty", empty)
+        self.connection.register("empty", self._empty())
         fields = ", ".join(self.shape.fields)
         place = f"CAST(NULL AS VARCHAR) AS {DAY}, CAST(NULL AS VARCHAR) AS {PLACE}"
         run = self.connection.execute
@@ -173,12 +181,16 @@ class RowSets:
             run(f"CREATE TABLE {name} AS SELECT 0::BIGINT AS id, {place}, {fields}, {key} AS k FROM empty")
         for name in ("base_before", "base_after"):
             run(f"CREATE TABLE {name} AS SELECT {key} AS k FROM empty")
-        sums = "".join(f", {self._sum(name)} AS s{number}" for number, name in enumerate(self.shape.summed))
+        sums = "".join(f", {self.sum_of(name)} AS s{number}" for number, name in enumerate(self.shape.summed))
         run(f"CREATE TABLE days AS SELECT '' AS {DAY}, '' AS side, count(*) AS number{sums} FROM empty LIMIT 0")
         self.connection.unregister("empty")
 
-    def _sum(self, name: str) -> str:
-        """The sum of a column; NULL when a value of it is no number that can be summed."""
+    def _empty(self) -> pa.Table:
+        kinds = schema_of(self.shape.columns)
+        return arrow.table([arrow.array([], kind) for kind in kinds.types], names=list(self.shape.fields))
+
+    def sum_of(self, name: str) -> str:
+        """SQL for the sum of a column; NULL when a value of it is no number that can be summed."""
         value = self.shape.field(name)
         kind = next(column.arrow for column in self.shape.columns if column.name == name)
         if kind in ("float", "double"):
@@ -195,7 +207,7 @@ class RowSets:
             self._load(side)
         numbered = self._repeats()
         for side in _SIDES[:2]:
-            sums = "".join(f", {self._sum(name)}" for name in self.shape.summed)
+            sums = "".join(f", {self.sum_of(name)}" for name in self.shape.summed)
             self.sql(f"INSERT INTO days SELECT {DAY}, '{side}', count(*){sums} FROM {side}_now GROUP BY {DAY}")
         fields = ", ".join(f"x.{field}" for field in self.shape.fields)
         for name, mine, other in (("gone", "before", "after"), ("come", "after", "before")):

@@ -28,6 +28,7 @@ MAXIMUM_HOURS = 24.0
 class TableSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[tables."schema.name"]`. Given but empty means that there is none: no day column, no merge key.
 
+    `newer_by` is the timestamp column that tells a restore with take-newer which of two rows is the newer one.
     `scopes` maps an encryption scope to its columns; a column of no scope is in scope `default`.
     """
 
@@ -35,11 +36,13 @@ class TableSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     key: tuple[str, ...] | None = None
     required: tuple[str, ...] | None = None
     data_class: DataClass = msgspec.field(name="class", default="historical")
+    newer_by: str | None = None
     scopes: dict[str, tuple[str, ...]] = {}
 
     def __post_init__(self) -> None:
         refuse_odd_columns("key", self.key or ())
         refuse_odd_columns("required", self.required or ())
+        refuse_empty("newer_by", self.newer_by)
         for scope in self.scopes:
             refuse_odd_scope(scope)
         refuse_odd_columns("scopes", [column for columns in self.scopes.values() for column in columns])
@@ -163,14 +166,20 @@ def platform_default(name: TableName, *, schema: str) -> TableSettings:
 def configuration_digest(configuration: Configuration) -> str:
     """BLAKE3 (hex) of the canonical JSON of what decides how rows are cut, ordered and checked.
 
-    Connections, places and limits are left out: they change nothing in a backup and may be private.
+    Connections, places, limits and what only a restore asks for are left out: they change nothing in a backup and may
+    be private.
     """
     tables = configuration.tables
     document = {
-        "defaults": PLATFORM_TABLES,
+        "defaults": {name: _deciding(settings) for name, settings in PLATFORM_TABLES.items()},
         "partition_start": configuration.source.partition_start,
         "schema": configuration.source.schema,
-        "tables": None if tables is None else {str(name): settings for name, settings in tables.items()},
+        "tables": None if tables is None else {str(name): _deciding(settings) for name, settings in tables.items()},
         "timezone": configuration.source.timezone,
     }
     return blake3(msgspec.json.encode(document, order="sorted")).hexdigest()
+
+
+def _deciding(settings: TableSettings) -> dict[str, object]:
+    """What of a table's settings decides how it is backed up."""
+    return {name: value for name, value in msgspec.to_builtins(settings).items() if name != "newer_by"}

@@ -9,11 +9,12 @@ from typing import Literal
 
 import msgspec
 
+from moi_backup.model.conflict_policy import ConflictPolicy
 from moi_backup.model.day import DayRange
+from moi_backup.model.restore_record import FileReference
 from moi_backup.model.table import TableName
 
-ConflictPolicy = Literal["replace"]
-Action = Literal["create", "compare", "replace", "refuse"]
+Action = Literal["create", "compare", "in-place", "refuse"]
 Status = Literal["restored", "present", "failed", "refused"]
 DamagedPolicy = Literal["fail", "skip", "older"]
 
@@ -25,9 +26,14 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     makes those that do not. `without_scopes` leaves out the columns of these encryption scopes. `by` is who asks; "":
     the user of the operating system.
 
-    `resume` counts a table that exists as restored when it is wholly the backup's; `jobs` tables are restored side by
-    side. `damaged` says what becomes of days whose chunks are damaged: the table fails, they are left out, or their
-    newest whole state before this backup takes their place.
+    Of a restore in place: `base` is the backup of the damaged state (merge), `newer_by` a timestamp column
+    (take-newer; None: the configured one), `where` limits it to keys with a differing row for which the condition
+    holds, `disable_triggers` keeps user triggers from firing, and `plan` is the token of a preview: nothing is written
+    unless the same would be done now.
+
+    Of a restore into new tables: `resume` counts one that exists as restored when it is wholly the backup's; `jobs`
+    are restored side by side. `damaged` says what becomes of days whose chunks are damaged: the table fails, they are
+    left out, or their newest whole state before this backup takes their place.
     """
 
     backup: str
@@ -37,6 +43,11 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     in_place: bool = False
     create_missing: bool = False
     on_conflict: ConflictPolicy | None = None
+    base: str | None = None
+    newer_by: str | None = None
+    where: str | None = None
+    disable_triggers: bool = False
+    plan: str | None = None
     reason: str = ""
     wait: float = 0.0
     without_scopes: tuple[str, ...] = ()
@@ -46,11 +57,62 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     damaged: DamagedPolicy = "fail"
 
 
-class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """One table: `rows` of the backup go to `target`; `replaces` live rows of the same range go away.
+class ColumnSum(msgspec.Struct, frozen=True, kw_only=True):
+    """The sum of a numeric column on one day before and after, as a decimal number; None: a value is no number."""
 
-    `refusal` says why the table is left alone (action `refuse`). Action `compare`: it exists, and a resumed restore
-    looks whether it is wholly the backup's.
+    column: str
+    before: str | None
+    after: str | None
+
+
+class DayChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to the rows of one day.
+
+    A row counts as updated on the day it has afterwards; `kept` live rows differ from the backup and stay.
+    """
+
+    day: str
+    inserted: int
+    updated: int
+    deleted: int
+    kept: int
+    unchanged: int
+    sums: tuple[ColumnSum, ...] = ()
+
+
+class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore in place does to one table, in rows.
+
+    `unchanged` rows are live as in the backup; `conflicts` counts keys whose rows differ on both sides;
+    `renumbered` rows get another surrogate number than in the backup, because that one is taken. `days` are those with
+    a difference; `columns` tells in how many updated rows each column changes. `live` is the digest of the live rows
+    of the whole range before.
+    """
+
+    inserted: int
+    updated: int
+    deleted: int
+    kept: int
+    unchanged: int
+    conflicts: int
+    renumbered: int = 0
+    days: tuple[DayChange, ...] = ()
+    columns: dict[str, int] = {}
+    disabled_triggers: tuple[str, ...] = ()
+    live: str = ""
+
+    @property
+    def written(self) -> int:
+        """Rows that are inserted, updated or deleted."""
+        return self.inserted + self.updated + self.deleted
+
+
+class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One table: of the backup's `rows` on `days`, what is needed goes to `target`.
+
+    `changes` tells of a restore in place what that is; `part` stands for all of it in the plan's token. `refusal` says
+    why the table is left alone (action `refuse`). Action `compare`: it exists, and a resumed restore looks whether it
+    is wholly the backup's.
     """
 
     table: TableName
@@ -58,14 +120,15 @@ class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
     action: Action
     rows: int
     days: int
-    replaces: int = 0
+    changes: TableChanges | None = None
+    part: str = ""
     refusal: str = ""
 
 
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What will be done, decided before anything is written. `address` holds no password.
 
-    `notes` says what is left out and why.
+    `token` stands for all of a restore in place ("" for any other); `notes` says what is left out and why.
     """
 
     backup: str
@@ -73,6 +136,10 @@ class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     days: DayRange | None
     tables: tuple[TablePlan, ...]
+    base: str = ""
+    on_conflict: str = ""
+    where: str = ""
+    token: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -94,17 +161,22 @@ class DayInstead(msgspec.Struct, frozen=True, kw_only=True):
 class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one table.
 
-    `digest` is that of the rows read back, equal to that of what was restored when `status` is restored or present
-    (it existed and is wholly the backup's). `instead` names the days that are not the backup's own. `phases` says where
-    the seconds went, for a table that was created.
+    `digest` is that of the rows read back: of a new table equal to that of what was restored when `status` is restored
+    or present (it existed and is wholly the backup's), of one in place that of the whole range, and `equal` tells
+    whether the backup's is the same. `undo` is the backup of what was replaced ("": nothing was), and `listed` the file
+    that lists every changed row. `instead` names the days that are not the backup's own. `phases` says where the
+    seconds went, for a table that was created.
     """
 
     table: TableName
     target: TableName
     status: Status
     rows: int = 0
-    replaced: int = 0
+    changes: TableChanges | None = None
     digest: str = ""
+    equal: bool = False
+    undo: str = ""
+    listed: FileReference | None = None
     error: str = ""
     seconds: float = 0.0
     phases: dict[str, float] = {}
@@ -114,6 +186,11 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     def done(self) -> bool:
         """Whether the table is there and proved."""
         return self.status in ("restored", "present")
+
+    @property
+    def replaced(self) -> int:
+        """Live rows that went or became others."""
+        return 0 if self.changes is None else self.changes.updated + self.changes.deleted
 
 
 class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +206,7 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    base: str = ""
     id: str = ""
 
     @property

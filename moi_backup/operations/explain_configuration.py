@@ -97,6 +97,7 @@ def _explain_configured(
         ("key", table.key if table.key is None else _list(table.key)),
         ("required", _list(table.required or ())),
         ("class", table.data_class),
+        ("newer_by", _text(table.newer_by or "")),
         ("scopes", _scopes((scope, column) for scope, columns in table.scopes.items() for column in columns)),
     ):
         path = setting_path("tables", str(name), key)
@@ -114,6 +115,7 @@ def _explain_resolved(configuration: Configuration, resolved: ProtectedTable) ->
         ("key", _list(resolved.key or ()), configured.key == (resolved.key or ())),
         ("required", _list(resolved.required), True),
         ("class", resolved.data_class, True),
+        ("newer_by", _text(configured.newer_by or ""), True),
         ("scopes", _scopes(scopes), True),
     ):
         path = setting_path("tables", str(resolved.name), key)

@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from moi_backup.errors import MoiError
-from moi_backup.model.restore import RestoreRequest, RestoreResult, TableOutcome
+from moi_backup.model.restore import RestoreRequest, RestoreResult, TableChanges, TableOutcome
 from moi_backup.model.restore_record import RecordedTable, RestoreRecord
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository.documents import timestamp
@@ -70,10 +70,10 @@ def restore_record(
         by=begun.by,
         reason=request.reason,
         backup=result.backup,
-        base=None,
+        base=result.base or None,
         in_place=request.in_place,
         policy=request.on_conflict or "",
-        where="",
+        where=request.where or "",
         days=request.days,
         address=result.address,
         tables=tuple(_table(outcome) for outcome in result.tables),
@@ -83,16 +83,24 @@ def restore_record(
 
 
 def _table(outcome: TableOutcome) -> RecordedTable:
+    changes = outcome.changes
+    counts = {"inserted": outcome.rows} if changes is None else _counts(changes)
     return RecordedTable(
         table=str(outcome.table),
         target=str(outcome.target),
         status=outcome.status,
         rows=outcome.rows,
-        inserted=outcome.rows,
-        deleted=outcome.replaced,
+        **counts,
+        digest_before=changes.live if changes is not None else "",
         digest_after=outcome.digest,
+        undo=outcome.undo,
+        changes=outcome.listed,
         error=outcome.error,
     )
+
+
+def _counts(changes: TableChanges) -> dict[str, int]:
+    return {name: getattr(changes, name) for name in ("inserted", "updated", "deleted", "kept", "conflicts")}
 
 
 def _untold(result: RestoreResult, why: str) -> RestoreResult:

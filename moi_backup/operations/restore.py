@@ -6,22 +6,29 @@ restore into new tables is resumed.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from moi_backup.errors import Damaged, Locked, SourceError, StorageError, UsageError, WrongKey
 from moi_backup.model.backup import BackupManifest
+from moi_backup.model.configuration import Configuration
+from moi_backup.model.plan_token import asked_digest, plan_token, same_asked
 from moi_backup.model.restore import Action, RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
+from moi_backup.operations.ask_in_place import Asking
+from moi_backup.operations.backup_debris import scratch_folder
+from moi_backup.operations.check_restore import check_request
 from moi_backup.operations.database_errors import database_errors
+from moi_backup.operations.in_place import InPlace
+from moi_backup.operations.keep_replaced import KeepReplaced
 from moi_backup.operations.locked_columns import wrong_key
 from moi_backup.operations.open_for_reading import Reading, open_for_reading
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.record_restore import begin_restore, record_restore
-from moi_backup.operations.restore_in_place import count_live, replace_rows
+from moi_backup.operations.restore_in_place import Changing, plan_in_place
 from moi_backup.operations.restore_new import NewTable, create_tables
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
@@ -30,6 +37,7 @@ from moi_backup.postgres.identifiers import literal_list, qualified
 from moi_backup.postgres.session import Connection, begin, connect, run
 from moi_backup.repository.backups import resolve_backup, try_backups
 from moi_backup.repository.chain import published
+from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository
 
 LOCK_TIMEOUT_MS = 10_000
@@ -37,12 +45,13 @@ LOCK_TIMEOUT_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A plan with the open repository it was made from."""
+    """A plan with the open repository it was made from. `asked` tells of every table in place what is asked of it."""
 
     plan: RestorePlan
     reading: Reading
     backup: BackupManifest
-    without: tuple[str, ...]
+    request: RestoreRequest
+    asked: Mapping[TableName, InPlace]
 
     @property
     def repository(self) -> Repository:
@@ -60,7 +69,7 @@ class _Prepared:
         return [manifest for manifest in found if isinstance(manifest, BackupManifest)]
 
     def table(self, name: TableName) -> StoredTable:
-        return open_table(self.repository, self.backup, name, without=self.without)
+        return open_table(self.repository, self.backup, name, without=self.request.without_scopes)
 
 
 def plan_restore(
@@ -68,7 +77,9 @@ def plan_restore(
 ) -> RestorePlan:
     """What `restore` would do now. Raises UsageError for what cannot be asked of this backup; writes nothing."""
     reading = open_for_reading(workspace, warn=(progress or Silent()).warn)
-    prepared = _prepare(reading, url, request)
+    prepared = _prepare(reading, url, request, workspace.configuration)
+    if request.in_place:
+        prepared = _with_changes(workspace, prepared, url, progress or Silent())
     return msgspec.structs.replace(prepared.plan, notes=prepared.notes)
 
 
@@ -82,8 +93,10 @@ def restore(
     progress = progress or Silent()
     begun = begin_restore(workspace, request)
     reading = open_for_reading(workspace, warn=progress.warn)
-    with _alone(workspace, reading, request, progress):
-        prepared = _prepare(reading.again() if request.in_place else reading, url, request)
+    with _alone(workspace, reading, request, progress) as lease:
+        prepared = _prepare(reading.again() if request.in_place else reading, url, request, workspace.configuration)
+        if request.plan is not None:
+            prepared = _as_previewed(_with_changes(workspace, prepared, url, progress), request.plan)
         outcomes = [_refused(table) for table in prepared.plan.tables if table.action == "refuse"]
         problems: list[str] = []
         new = _openable(prepared, ("create", "compare"), outcomes)
@@ -99,10 +112,14 @@ def restore(
             )
             outcomes += created.outcomes
             problems += created.problems
-        for table, stored in _openable(prepared, ("replace",), outcomes):
-            outcome, remaining = replace_rows(url, table, stored, prepared.backup, request, progress)
-            outcomes.append(outcome)
-            problems += remaining
+        if prepared.asked:
+            keep = None if lease is None else KeepReplaced(workspace, lease, url, begun.id, request.reason, progress)
+            with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
+                changing = Changing(url, prepared.backup, scratch, progress, keep)
+                for table, _ in _openable(prepared, ("in-place",), outcomes):
+                    outcome, remaining = changing.restore(table, prepared.asked[table.table])
+                    outcomes.append(outcome)
+                    problems += remaining
     order = [table.table for table in prepared.plan.tables]
     result = RestoreResult(
         backup=prepared.backup.id,
@@ -111,8 +128,36 @@ def restore(
         tables=tuple(sorted(outcomes, key=lambda outcome: order.index(outcome.table))),
         notes=prepared.notes,
         problems=tuple(problems),
+        base=prepared.plan.base,
     )
     return record_restore(workspace, None if reading.instead else reading.repository, begun, request, result)
+
+
+def _with_changes(workspace: Workspace, prepared: _Prepared, url: str, progress: Progress) -> _Prepared:
+    """The plan with what would be done to the live rows of every table now, and its token; nothing is written."""
+    with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
+        tables = tuple(
+            plan_in_place(url, table, prepared.asked[table.table], scratch=scratch, progress=progress)
+            if table.action == "in-place"
+            else table
+            for table in prepared.plan.tables
+        )
+    plan = prepared.plan
+    parts = [table.part or f"{table.target} {table.action} {table.refusal}" for table in tables]
+    asked = asked_digest(prepared.request, address=plan.address, backup=plan.backup, base=plan.base)
+    return replace(prepared, plan=msgspec.structs.replace(plan, tables=tables, token=plan_token(asked, parts)))
+
+
+def _as_previewed(prepared: _Prepared, token: str) -> _Prepared:
+    """The plan if it is the previewed one, else the same with every table refused."""
+    if prepared.plan.token == token:
+        return prepared
+    why = "the live rows or the table are not as they were then"
+    if not same_asked(token, prepared.plan.token):
+        why = "it was made with other options, or of another backup or database"
+    refusal = f"plan {token} is not what would be done now ({prepared.plan.token}): {why}; look at a new --dry-run"
+    tables = tuple(_refuse(table, refusal) for table in prepared.plan.tables)
+    return replace(prepared, plan=msgspec.structs.replace(prepared.plan, tables=tables))
 
 
 def _openable(
@@ -133,32 +178,35 @@ def _openable(
 @contextmanager
 def _alone(
     workspace: Workspace, reading: Reading, request: RestoreRequest, progress: Progress
-) -> Generator[None, None, None]:
-    """Hold the writer's lease for a restore in place, there where the backups are read.
+) -> Generator[Lease | None, None, None]:
+    """Hold the writer's lease for a restore in place, there where the backups are read; None: nothing is written there.
 
     A copy that cannot be written has no lease to give: then no backup is taken either, for its repository is gone, and
     the locks of the tables keep restores apart.
     """
     with ExitStack() as held:
+        lease = None
         try:
             if request.in_place:
-                lease = workspace.writing(
-                    reading.repository, operation="restore", wait=request.wait, tell=progress.warn
+                lease = held.enter_context(
+                    workspace.writing(reading.repository, operation="restore", wait=request.wait, tell=progress.warn)
                 )
-                held.enter_context(lease)
         except StorageError as error:
             if not reading.instead:
                 raise
             progress.warn(f"The restore goes on without a lease. {error.what}")
-        yield
+        yield None if reading.instead else lease
 
 
-def _prepare(reading: Reading, url: str, request: RestoreRequest) -> _Prepared:
-    _check_request(request)
+def _prepare(reading: Reading, url: str, request: RestoreRequest, configuration: Configuration) -> _Prepared:
+    check_request(request)
     repository = reading.repository
     backup = resolve_backup(repository, reading.chain, request.backup)
     names = _tables(backup, request)
     _check_days(backup, request)
+    base = resolve_backup(repository, reading.chain, request.base) if request.base is not None else None
+    if base is not None:
+        _check_days(base, request)
     with connect(url) as conn:
         with database_errors("The restore could not be planned", url=url, meaning="Nothing was written."):
             begin(conn, lock_timeout_ms=LOCK_TIMEOUT_MS)
@@ -170,45 +218,20 @@ def _prepare(reading: Reading, url: str, request: RestoreRequest) -> _Prepared:
         )
     if keyless and len(keyless) == len(tables):
         raise keyless[0]
+    asking = Asking(repository, backup, base, request, configuration)
+    asked = {table.table: asking.table(table) for table in tables if table.action == "in-place"}
     plan = RestorePlan(
         backup=backup.id,
         taken_at=backup.started_at,
         address=address_of(url),
         days=request.days,
         tables=tables,
+        base=base.id if base is not None else "",
+        on_conflict=request.on_conflict or "",
+        where=request.where or "",
         notes=(*_notes(backup, request), *(_left_out(repository, backup, request) if request.without_scopes else ())),
     )
-    return _Prepared(plan, reading, backup, request.without_scopes)
-
-
-def _check_request(request: RestoreRequest) -> None:
-    missing = [
-        option
-        for option, given in (("--on-conflict replace", request.on_conflict), ("--reason TEXT", request.reason.strip()))
-        if request.in_place and not given
-    ]
-    if missing:
-        raise UsageError(
-            f"A restore in place needs {' and '.join(missing)}.",
-            meaning="It overwrites live rows, so the policy and the reason must be said.",
-            remedy="Nothing was written. Add what is missing, or leave out --in-place to restore into new tables.",
-        )
-    if request.without_scopes and (request.in_place or request.schema is None):
-        raise UsageError(
-            "--without-scope restores into new tables of a scratch schema alone.",
-            meaning="A table of its own definition needs all its columns, and a live one would lose what is left out.",
-            remedy="Add --schema NAME and leave out --in-place.",
-        )
-    if request.in_place and (request.resume or request.damaged != "fail"):
-        raise UsageError(
-            "--resume and --damaged are for restores into new tables.",
-            meaning="A restore in place repeats nothing, and never writes rows that are not the backup's.",
-            remedy="Leave them out, or restore into a scratch schema (--schema) without --in-place.",
-        )
-    if request.on_conflict and not request.in_place:
-        raise UsageError(
-            "--on-conflict is for restores in place.", remedy="Add --in-place, or leave out --on-conflict."
-        )
+    return _Prepared(plan, reading, backup, request, asked)
 
 
 def _tables(backup: BackupManifest, request: RestoreRequest) -> list[TableName]:
@@ -317,9 +340,7 @@ def _table_plan(
         )
     if plan.target not in existing and request.in_place and not request.create_missing:
         return _refuse(plan, "it does not exist; leave out --in-place to create it")
-    if plan.target in existing:
-        return count_live(conn, plan, stored, days)
-    return plan
+    return msgspec.structs.replace(plan, action="in-place") if plan.target in existing else plan
 
 
 def _compared(conn: Connection, plan: TablePlan) -> TablePlan:
@@ -348,7 +369,7 @@ def _left_out(repository: Repository, backup: BackupManifest, request: RestoreRe
 
 
 def _refuse(plan: TablePlan, why: str) -> TablePlan:
-    return TablePlan(table=plan.table, target=plan.target, action="refuse", rows=plan.rows, days=plan.days, refusal=why)
+    return msgspec.structs.replace(plan, action="refuse", refusal=why)
 
 
 def _refused(plan: TablePlan) -> TableOutcome:

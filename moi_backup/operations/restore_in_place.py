@@ -1,208 +1,118 @@
-"""Replace rows of a live table by those of a backup: one session, one transaction, proved before the commit.
+"""Restore tables in place: one session, one transaction for each, proved before the commit.
 
-The order: lock out writers, stage the backup's rows, look for everything that stands against it, delete and insert,
-check constraints, read back and compare digests, commit. Sequences move forward only, after the commit, because
-setval is not transactional.
+The order: lock out writers, decide from the live rows and the backup's, look for everything that stands against it,
+write, check constraints, read back, store what was replaced, commit. Sequences move forward only, after the commit,
+because setval is not transactional. A preview decides the same in a snapshot, without the lock, and writes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import msgspec
-import pyarrow as pa
 
 from moi_backup.errors import MoiError
 from moi_backup.model.backup import BackupManifest
-from moi_backup.model.day import DayRange
-from moi_backup.model.restore import RestoreRequest, TableOutcome, TablePlan
-from moi_backup.model.table import Column, TableName
-from moi_backup.operations.load_rows import load_rows
+from moi_backup.model.restore import TableOutcome, TablePlan
+from moi_backup.model.table import TableName
+from moi_backup.operations.apply_in_place import apply
+from moi_backup.operations.decide_in_place import deciding
+from moi_backup.operations.in_place import InPlace, RefusedInPlace, begin
+from moi_backup.operations.keep_replaced import KeepReplaced
 from moi_backup.operations.move_sequences import move_sequences
 from moi_backup.operations.progress import Progress
-from moi_backup.operations.prove_rows import prove_rows
-from moi_backup.operations.stored_table import StoredTable
-from moi_backup.postgres.arrow_session import ArrowSession
-from moi_backup.postgres.day_sql import day_predicate
-from moi_backup.postgres.export import RowSource
-from moi_backup.postgres.identifiers import identifier_list, qualified, quote_identifier, quote_literal
-from moi_backup.postgres.restore_checks import Replacement, check_columns, find_refusals, referencing_tables
-from moi_backup.postgres.session import Connection, run, session_settings
+from moi_backup.postgres.arrow_session import ArrowSession, Refused
+from moi_backup.postgres.foreign_key_checks import referencing_tables
+from moi_backup.postgres.identifiers import qualified
 
-STAGED = "moi_staged"
 LOCK_TIMEOUT_MS = 30_000
+LOCK_NOT_AVAILABLE = "55P03"
+PLAN_LOCK_TIMEOUT_MS = 10_000
 
 
-class RefusedInPlace(MoiError):
-    """Something of the live table stands against replacing its rows; it was left as it was."""
-
-
-def count_live(conn: Connection, plan: TablePlan, stored: StoredTable, days: DayRange | None) -> TablePlan:
-    """The plan of a table that exists: how many live rows the backup's will replace, or why it is refused."""
-    kind = _one(conn, f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = {_regclass(plan.target)}")
-    if kind not in ("r", "p"):
-        return msgspec.structs.replace(plan, action="refuse", refusal="it is not a table")
-    day = stored.manifest.day
-    names = {
-        name
-        for (name,) in run(
-            conn, f"SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = {_regclass(plan.target)}"
-        )
-    }
-    if day is not None and day.column not in names:
-        return msgspec.structs.replace(plan, action="refuse", refusal=f"it has no day column {day.column!r}")
-    where = day_predicate(day, runs) if (runs := _runs(days)) is not None else "true"
-    live = int(_one(conn, f"SELECT count(*) FROM {_only(kind)}{qualified(plan.target)} WHERE {where}"))
-    return msgspec.structs.replace(plan, action="replace", replaces=live)
-
-
-def replace_rows(
-    url: str, plan: TablePlan, stored: StoredTable, backup: BackupManifest, request: RestoreRequest, progress: Progress
-) -> tuple[TableOutcome, list[str]]:
-    """Carry out the plan of one table; a failure is an outcome, after the rollback.
-
-    Besides, what failed after the commit.
-    """
-    began = monotonic()
-    days = request.days or backup.coverage.days
+def plan_in_place(url: str, plan: TablePlan, asked: InPlace, *, scratch: Path, progress: Progress) -> TablePlan:
+    """The plan of one table with what would be done to its live rows now, or why it is refused."""
     progress.start(str(plan.target), total=plan.rows)
-    try:
-        with ArrowSession(url) as session:
-            replaced, digest = _Replacing(session, plan, stored, days, progress).run()
-            problems = move_sequences(session, backup, plan.table) if plan.target == plan.table else []
-    except MoiError as error:
-        progress.finish(str(plan.target), "failed")
-        outcome = TableOutcome(
-            table=plan.table, target=plan.target, status="failed", error=str(error), seconds=monotonic() - began
-        )
-        return outcome, []
-    progress.finish(str(plan.target), "proved equal to the backup")
-    outcome = TableOutcome(
-        table=plan.table,
-        target=plan.target,
-        status="restored",
-        rows=plan.rows,
-        replaced=replaced,
-        digest=digest,
-        seconds=monotonic() - began,
-    )
-    return outcome, problems
+    with ArrowSession(url) as session:
+        begin(session, isolation="REPEATABLE READ", lock_timeout_ms=PLAN_LOCK_TIMEOUT_MS)
+        planned = _planned(session, plan, asked, scratch, progress)
+        session.script("ROLLBACK")
+    progress.finish(str(plan.target), "compared")
+    return planned
 
 
-class _Replacing:
-    """The transaction of one table."""
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """The restore of tables of one backup in the database at `url`; `scratch` is a folder for what it needs meanwhile.
 
-    def __init__(
-        self, session: ArrowSession, plan: TablePlan, stored: StoredTable, days: DayRange | None, progress: Progress
-    ) -> None:
-        self._session, self._target, self._progress = session, plan.target, progress
-        self._stored, self._days = stored, days
+    `keep` stores what is replaced, once all is written and proved and before it is committed (None: nothing can be).
+    """
 
-    def run(self) -> tuple[int, str]:
-        """Rows that were replaced, and the digest of the rows read back."""
-        self._begin()
-        kind = self._session.rows(
-            f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = {_regclass(self._target)}"
-        )[0][0]
-        only = _only(kind)
-        columns = self._columns()
-        runs = _runs(self._days)
-        replaced = "true" if runs is None else day_predicate(self._stored.manifest.day, runs)
-        replacement = Replacement(self._target, columns, replaced, f"pg_temp.{STAGED}", only=bool(only))
-        self._refuse_columns(replacement)
-        self._stage(columns)
-        self._refuse(replacement)
-        names = identifier_list(column.name for column in columns if not column.generated)
-        target = qualified(self._target)
-        delete = f"DELETE FROM {only}{target} WHERE {replaced} RETURNING 1"
-        [(gone,)] = self._session.rows(f"WITH gone AS ({delete}) SELECT count(*) FROM gone")
-        staged = f"SELECT {names} FROM pg_temp.{STAGED}"
-        self._session.script(f"INSERT INTO {target} ({names}) OVERRIDING SYSTEM VALUE {staged}")
-        self._session.script("SET CONSTRAINTS ALL IMMEDIATE")
-        digest = self._prove(only=bool(only), runs=runs)
-        self._session.script("COMMIT")
-        return int(gone), digest
+    url: str
+    backup: BackupManifest
+    scratch: Path
+    progress: Progress
+    keep: KeepReplaced | None
 
-    def _begin(self) -> None:
-        session, target = self._session, qualified(self._target)
-        session.script("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
-        version = int(session.rows("SELECT pg_catalog.current_setting('server_version_num')")[0][0])
-        for setting in session_settings(server_version=version, lock_timeout_ms=LOCK_TIMEOUT_MS):
-            session.script(setting)
-        session.script(f"LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE")
-        # A new foreign key needs the lock just taken, so from here on the referencing tables are known.
-        for other in referencing_tables(session.rows, self._target):
-            session.script(f"LOCK TABLE {qualified(other)} IN SHARE ROW EXCLUSIVE MODE")
+    def restore(self, plan: TablePlan, asked: InPlace) -> tuple[TableOutcome, list[str]]:
+        """Carry out the restore of one table; a failure is an outcome, after the rollback.
 
-    def _columns(self) -> tuple[Column, ...]:
-        """The backup's columns.
-
-        One that is generated there and plain here (a scratch table) is written like any other.
+        A `plan` with a `part` is carried out only if the same would be done now. Besides, what failed after the commit.
         """
-        live = dict(
-            self._session.rows(
-                "SELECT attname::text, attgenerated::text FROM pg_catalog.pg_attribute"
-                f" WHERE attrelid = {_regclass(self._target)} AND attnum > 0 AND NOT attisdropped"
-            )
-        )
-        return tuple(
-            msgspec.structs.replace(column, generated="") if live.get(column.name) == "" else column
-            for column in self._stored.manifest.columns
-        )
+        began = monotonic()
+        self.progress.start(str(plan.target), total=plan.rows)
+        try:
+            with ArrowSession(self.url) as session:
+                facts = self._transaction(session, plan, asked)
+                problems = move_sequences(session, self.backup, plan.table) if plan.target == plan.table else []
+        except MoiError as error:
+            self.progress.finish(str(plan.target), "failed")
+            refused: dict[str, Any] = {
+                "status": "refused" if isinstance(error, RefusedInPlace) else "failed",
+                "error": str(error),
+            }
+            return TableOutcome(table=plan.table, target=plan.target, seconds=monotonic() - began, **refused), []
+        self.progress.finish(str(plan.target), "proved")
+        facts |= {"status": "restored", "rows": plan.rows, "seconds": monotonic() - began}
+        return TableOutcome(table=plan.table, target=plan.target, **facts), problems
 
-    def _stage(self, columns: tuple[Column, ...]) -> None:
-        """The backup's rows in a temporary table, in the exact types of the target and without its constraints."""
-        fields = ", ".join(f"{quote_identifier(column.name)} {column.pg_type}" for column in columns)
-        self._session.script(f"CREATE TEMPORARY TABLE {STAGED} ({fields}) ON COMMIT DROP")
-        rows = _counted(self._stored.rows(self._days), str(self._target), self._progress)
-        load_rows(self._session, STAGED, columns=columns, rows=rows)
-        self._session.script(f"ANALYZE pg_temp.{STAGED}")
-
-    def _refuse_columns(self, replacement: Replacement) -> None:
-        self._raise(check_columns(self._session.rows, replacement))
-
-    def _refuse(self, replacement: Replacement) -> None:
-        self._raise(find_refusals(self._session.rows, replacement))
-
-    def _raise(self, refusals: Iterable[object]) -> None:
-        told = [str(refusal) for refusal in refusals]
-        if told:
-            raise RefusedInPlace(
-                f"{self._target} cannot be restored in place: {'; '.join(told)}.",
-                meaning="Nothing was written.",
-                remedy="Remove what stands against it, choose other days, "
-                "or restore into a scratch schema (--schema) and copy what you need.",
-            )
-
-    def _prove(self, *, only: bool, runs: list[tuple[str, str]] | None) -> str:
-        manifest = self._stored.manifest
-        expected = self._stored.parts(self._days)
-        source = RowSource(self._target, only, manifest.columns, manifest.day, manifest.order_by)
-        proof = prove_rows(self._session, source, expected, runs=runs, ring=self._stored.repository.ring)
-        if not proof.generated_agree:
-            self._progress.warn(f"{self._target}: generated columns are computed differently now than in the backup.")
-        return proof.digest
+    def _transaction(self, session: ArrowSession, plan: TablePlan, asked: InPlace) -> dict[str, Any]:
+        """From BEGIN to COMMIT; the facts of the outcome."""
+        begin(session, isolation="READ COMMITTED", lock_timeout_ms=LOCK_TIMEOUT_MS)
+        _lock_out_writers(session, asked.target)
+        with deciding(session, asked, scratch=self.scratch, progress=self.progress) as decided:
+            if plan.part and plan.part != decided.part:
+                raise RefusedInPlace(asked.target, ["its rows or its definition changed since the preview"])
+            proved = apply(decided, scratch=self.scratch, progress=self.progress)
+            kept: dict[str, Any] = {}
+            if self.keep is not None and decided.changes.written:
+                kept = self.keep.keep(decided, self.scratch)._asdict()
+            session.script("COMMIT")
+            return {"changes": decided.changes, "digest": proved.digest, "equal": proved.equal, **kept}
 
 
-def _counted(tables: Iterator[pa.Table], task: str, progress: Progress) -> Iterator[pa.Table]:
-    for table in tables:
-        progress.advance(task, table.num_rows)
-        yield table
+def _planned(session: ArrowSession, plan: TablePlan, asked: InPlace, scratch: Path, progress: Progress) -> TablePlan:
+    try:
+        with deciding(session, asked, scratch=scratch, progress=progress) as decided:
+            facts = {"changes": decided.changes, "part": decided.part}
+            if decided.refusal:
+                return msgspec.structs.replace(plan, action="refuse", refusal=decided.refusal, **facts)
+            return msgspec.structs.replace(plan, **facts)
+    except RefusedInPlace as error:
+        return msgspec.structs.replace(plan, action="refuse", refusal=error.why)
 
 
-def _runs(days: DayRange | None) -> list[tuple[str, str]] | None:
-    return None if days is None else [(days.first, days.last)]
-
-
-def _only(kind: str) -> str:
-    """A partitioned table is emptied with its partitions; any other without the tables that inherit from it."""
-    return "" if kind == "p" else "ONLY "
-
-
-def _regclass(table: TableName) -> str:
-    return f"{quote_literal(qualified(table))}::pg_catalog.regclass"
-
-
-def _one(conn: Connection, sql: str) -> str:
-    return str(run(conn, sql)[0][0])
+def _lock_out_writers(session: ArrowSession, target: TableName) -> None:
+    """Nobody but this session writes to the table, and to those that refer to it, from here to the end."""
+    try:
+        session.script(f"LOCK TABLE {qualified(target)} IN SHARE ROW EXCLUSIVE MODE")
+        # A new foreign key needs the lock just taken, so from here on the referencing tables are known.
+        for other in referencing_tables(session.rows, target):
+            session.script(f"LOCK TABLE {qualified(other)} IN SHARE ROW EXCLUSIVE MODE")
+    except Refused as error:
+        if error.sqlstate != LOCK_NOT_AVAILABLE:
+            raise
+        raise RefusedInPlace(target, ["another session keeps it, or a table that refers to it, locked"]) from error

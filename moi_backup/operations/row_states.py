@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pyarrow as pa
@@ -36,10 +36,11 @@ BLOCK_ROWS = 250_000
 
 @dataclass(frozen=True)
 class StoredState:
-    """The days of a table as a backup has them; `days` None means all."""
+    """The days of a table as a backup has them; `days` None means all. `labels` limits them to some of these."""
 
     stored: StoredTable
     days: DayRange | None = None
+    labels: frozenset[str] | None = None
 
     @cached_property
     def chunks(self) -> list[Chunk]:
@@ -51,10 +52,11 @@ class StoredState:
         """Label to the parts of that day."""
         found: dict[str, list[ChunkDay]] = {}
         for part in self.stored.parts_of(self.chunks, self.days):
-            found.setdefault(part.day, []).append(part)
+            if self.labels is None or part.day in self.labels:
+                found.setdefault(part.day, []).append(part)
         return found
 
-    @property
+    @cached_property
     def counts(self) -> dict[str, int]:
         """Label to rows."""
         return {label: sum(part.rows for part in parts) for label, parts in self.parts.items()}
@@ -108,10 +110,14 @@ class LiveState:
 
 @dataclass
 class Compared:
-    """`same` are the days (label to rows) that are the same everywhere, `live` the digests of all live days read."""
+    """`same` are the days (label to rows) that are the same everywhere, `live` the digests of all live days read.
+
+    `recomputed` are days that are the same but for the values of generated columns, which no restore writes.
+    """
 
     same: dict[str, int]
     live: dict[str, str]
+    recomputed: list[str] = field(default_factory=list[str])
 
 
 def compare(
@@ -204,23 +210,31 @@ class _Comparison:
         for label in block:
             held = _Held(self._sets, side, label)
             digests: list[str] = []
+            generated: list[str] = []
             rest = state.counts.get(label, 0)
             while rest:
                 part, rows = next(parts)
                 rest -= part.rows
                 digests.append(part.digest)
+                generated.append(part.generated)
                 held.add(rows)
                 self._advance(part.rows)
             digest = day_digest(digests) if digests else ""
             if digest:
                 self.compared.live[label] = digest
             if agreed.get(label) == digest:
-                self.compared.same[label] = state.counts[label]
+                self.compared.same[label] = state.counts.get(label, 0)
+                self._note_generated(label, generated)
                 held.drop()
             else:
                 held.keep()
                 differing.append(label)
         return differing
+
+    def _note_generated(self, label: str, generated: list[str]) -> None:
+        stored = next(iter(self._stored.values())).parts.get(label, [])
+        if generated != [part.generated for part in stored]:
+            self.compared.recomputed.append(label)
 
     def _advance(self, rows: int) -> None:
         if self._progress is not None:

@@ -1,9 +1,9 @@
-"""What would make an in-place replacement of rows fail or reach beyond them, found before anything is written.
+"""What would make a restore in place fail or reach beyond its own rows, found before anything is written.
 
-The checks run in the restoring session after the locks: `rows` executes one query there, under the session settings
-(an empty search path above all). Each returns refusals by name; none means that the replacement touches its own rows
-only. What they do not look at (exclusion constraints, keys over generated columns or of one partition, missing
-parents of foreign keys) Postgres refuses itself, and the transaction is rolled back.
+The checks run in the restoring session after the locks, once the changes are staged: `rows` executes one query there,
+under the session settings (an empty search path above all). Each returns refusals by name; none means that the changes
+touch their own rows only. What they do not look at (exclusion constraints, keys over generated columns or of one
+partition) Postgres refuses itself, and the transaction is rolled back.
 """
 
 from __future__ import annotations
@@ -11,21 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from moi_backup.model.table import Column, TableName
+from moi_backup.model.table import TableName
 from moi_backup.postgres.identifiers import qualified, quote_identifier, quote_literal
+from moi_backup.postgres.staged_changes import StagedChanges
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
-
-_FIRES: Final = "IN ('A', CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)"
-_ON_DELETE: Final = {
-    "a": "cannot lose the rows they refer to",
-    "r": "cannot lose the rows they refer to",
-    "c": "would be deleted with them (ON DELETE CASCADE)",
-    "n": "would lose their reference (ON DELETE SET NULL)",
-    "d": "would change their reference (ON DELETE SET DEFAULT)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,41 +31,10 @@ class Refusal:
         return f"{self.what}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """Rows to be replaced in a live table.
-
-    `columns` are the backup's; `replaced` is a predicate over the table's bare column names that holds for rows
-    that go; `staged` is the SQL name of a table with the rows that come, in their exact types. `only` leaves
-    inheritance children alone.
-    """
-
-    table: TableName
-    columns: tuple[Column, ...]
-    replaced: str
-    staged: str
-    only: bool = False
-
-    @property
-    def source(self) -> str:
-        """The live table as it stands after FROM."""
-        return f"{'ONLY ' if self.only else ''}{qualified(self.table)}"
-
-
-def find_refusals(rows: Rows, replacement: Replacement) -> tuple[Refusal, ...]:
-    """Everything that stands against the replacement; where the columns do not fit, only that is told."""
-    return check_columns(rows, replacement) or (
-        *check_triggers(rows, replacement.table),
-        *check_rules(rows, replacement.table),
-        *check_unique_keys(rows, replacement),
-        *check_references(rows, replacement),
-    )
-
-
-def check_columns(rows: Rows, replacement: Replacement) -> tuple[Refusal, ...]:
+def check_columns(rows: Rows, staged: StagedChanges) -> tuple[Refusal, ...]:
     """Columns that differ in name, type or generation; a generated one that the backup lacks is no obstacle."""
-    live = {name: (pg_type, generated != "") for name, pg_type, generated in rows(_columns_sql(replacement.table))}
-    stored = {column.name: (column.pg_type, column.generated != "") for column in replacement.columns}
+    live = {name: (pg_type, generated != "") for name, pg_type, generated in rows(_columns_sql(staged.table))}
+    stored = {column.name: (column.pg_type, column.generated != "") for column in staged.columns}
     refusals: list[Refusal] = []
     for name, (pg_type, generated) in stored.items():
         if name not in live:
@@ -93,120 +54,107 @@ def check_columns(rows: Rows, replacement: Replacement) -> tuple[Refusal, ...]:
     return tuple(refusals)
 
 
-def check_triggers(rows: Rows, table: TableName) -> tuple[Refusal, ...]:
-    """Enabled triggers of users on INSERT or DELETE, of the table and its partitions."""
-    return tuple(
-        Refusal(f"trigger {name} on {TableName(schema, relation)}", "it would fire for the replaced rows")
-        for name, schema, relation in rows(_triggers_sql(table))
-    )
-
-
-def check_rules(rows: Rows, table: TableName) -> tuple[Refusal, ...]:
-    """Enabled rules on INSERT or DELETE."""
-    return tuple(
-        Refusal(f"rule {name} on {table}", "it would rewrite the statements of the restore")
-        for (name,) in rows(_rules_sql(table))
-    )
-
-
-def check_unique_keys(rows: Rows, replacement: Replacement) -> tuple[Refusal, ...]:
-    """Keys of staged rows that a row that stays holds too, for each unique index (partial, over expressions)."""
+def check_unique_keys(rows: Rows, staged: StagedChanges) -> tuple[Refusal, ...]:
+    """Keys of rows that come which a row that stays holds too, for each unique index (partial, over expressions)."""
     refusals: list[Refusal] = []
-    for name, facts in rows(_unique_indexes_sql(replacement.table)):
-        [(count,)] = rows(conflicts_sql(replacement, **json.loads(facts)))
+    for name, facts in rows(_unique_indexes_sql(staged.table)):
+        [(count,)] = rows(held_sql(staged, **json.loads(facts)))
         if count:
-            why = f"{count} rows of the backup have a key that rows outside of the restored range hold"
+            why = f"{count} rows of the backup have a key that rows which stay hold"
             refusals.append(Refusal(f"unique index {name}", why))
     return tuple(refusals)
 
 
-def check_references(rows: Rows, replacement: Replacement) -> tuple[Refusal, ...]:
-    """Rows that refer to replaced rows by a foreign key and are not replaced themselves."""
-    refusals: list[Refusal] = []
-    for name, schema, table, action, facts in rows(_references_sql(replacement.table)):
-        child = TableName(schema, table)
-        [(count,)] = rows(referenced_sql(replacement, child, **json.loads(facts)))
-        if count:
-            refusals.append(Refusal(f"foreign key {name} of {child}", f"{count} rows of {child} {_ON_DELETE[action]}"))
-    return tuple(refusals)
+def mark_moved(rows: Rows, run: Callable[[str], None], staged: StagedChanges) -> None:
+    """Mark the updates that cannot be made as such: they are deleted and inserted anew.
+
+    Their new unique key is the old one of another updated row (an update looks at each row by itself), or their
+    identity column, which no UPDATE may set, becomes another.
+    """
+    for _, facts in rows(_unique_indexes_sql(staged.table)):
+        run(staged.move_sql(swapped_sql(staged, **json.loads(facts))))
+    for column in staged.written:
+        if column.identity == "always":
+            name = quote_identifier(column.name)
+            run(
+                staged.move_sql(
+                    f"SELECT s.{staged.number} FROM {staged.come} AS s JOIN {staged.changing} AS o"
+                    f" ON o.{staged.number} = s.{staged.number} AND o.{name} <> s.{name}"
+                )
+            )
 
 
-def referencing_tables(rows: Rows, table: TableName) -> tuple[TableName, ...]:
-    """Other tables with a foreign key to this one: to be locked against writes before `check_references` counts."""
-    found = {TableName(schema, name) for _, schema, name, _, _ in rows(_references_sql(table))}
-    return tuple(sorted(found - {table}))
-
-
-def conflicts_sql(
-    replacement: Replacement, *, keys: list[dict[str, str]], predicate: str | None, nulls_equal: bool
-) -> str:
-    """The count of staged rows whose key a kept row holds.
+def held_sql(staged: StagedChanges, *, keys: list[dict[str, str]], predicate: str | None, nulls_equal: bool) -> str:
+    """The count of rows that come whose key a row that stays holds.
 
     Each key is its expression with the index's own equality operator and collation.
     """
-    fields = ", ".join(f"({key['expression']}) AS k{number}" for number, key in enumerate(keys))
-    condition = f" AND ({predicate})" if predicate else ""
-    equal = " AND ".join(_equal(f"s.k{n}", f"o.k{n}", key, nulls_equal=nulls_equal) for n, key in enumerate(keys))
+    fields, condition = _key_fields(keys), f" WHERE {predicate}" if predicate else ""
+    equal = _equal_keys(keys, nulls_equal=nulls_equal)
     return (
-        f"SELECT count(*) FROM (SELECT {fields} FROM {replacement.staged} WHERE true{condition}) AS s"
-        f" JOIN (SELECT {fields} FROM {replacement.source} WHERE ({replacement.replaced}) IS NOT TRUE{condition}) AS o"
-        f" ON {equal}"
+        f"SELECT count(*) FROM (SELECT {fields} FROM {staged.come}{condition}) AS s"
+        f" JOIN (SELECT {fields} FROM {staged.staying} AS o{condition}) AS o ON {equal}"
     )
 
 
-def referenced_sql(replacement: Replacement, child: TableName, *, keys: list[dict[str, str]], partitioned: bool) -> str:
-    """The count of the child's rows that refer to a replaced row; of the table itself only rows that stay count."""
-    equal = " AND ".join(
-        _equal(f"gone.{quote_identifier(key['parent'])}", f"child.{quote_identifier(key['child'])}", key)
-        for key in keys
-    )
-    source = f"{'' if partitioned else 'ONLY '}{qualified(child)}"
-    stays = f"({replacement.replaced}) IS NOT TRUE" if child == replacement.table else "true"
+def swapped_sql(staged: StagedChanges, *, keys: list[dict[str, str]], predicate: str | None, nulls_equal: bool) -> str:
+    """The numbers of rows that take the place of one live row and the key of another one that is changed as well."""
+    number = staged.number
+    fields, condition = f"{_key_fields(keys)}, {number} AS n", f" AND ({predicate})" if predicate else ""
+    equal = _equal_keys(keys, nulls_equal=nulls_equal)
     return (
-        f"SELECT count(*) FROM (SELECT * FROM {source} WHERE {stays}) AS child"
-        f" WHERE EXISTS (SELECT FROM (SELECT * FROM {replacement.source} WHERE {replacement.replaced}) AS gone"
-        f" WHERE {equal})"
+        f"SELECT s.n FROM (SELECT {fields} FROM {staged.come} WHERE {staged.place} IS NOT NULL{condition}) AS s"
+        f" JOIN (SELECT {fields} FROM {staged.changing} AS o WHERE true{condition}) AS o ON {equal} AND s.n <> o.n"
     )
 
 
-def _equal(left: str, right: str, key: dict[str, str], *, nulls_equal: bool = False) -> str:
+def equal_sql(left: str, right: str, key: dict[str, str]) -> str:
+    """Equality of two expressions by the operator and collation of an index or a foreign key."""
     collation = f" COLLATE {key['collation']}" if key["collation"] else ""
-    equal = f"{left} OPERATOR({key['operator']}) {right}{collation}"
-    return f"({equal} OR {left} IS NULL AND {right} IS NULL)" if nulls_equal else equal
+    return f"{left} OPERATOR({key['operator']}) {right}{collation}"
 
 
-def _regclass(table: TableName) -> str:
+def definition_of(rows: Rows, table: TableName) -> list[list[str]]:
+    """What the table is now, to be compared with what it is later: columns, constraints, indexes, triggers, rules."""
+    oid = regclass(table)
+    triggers = "tgenabled::text || pg_catalog.pg_get_triggerdef(oid) FROM pg_catalog.pg_trigger WHERE NOT tgisinternal"
+    queries = (
+        f"pg_catalog.pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint WHERE {oid} IN (conrelid, confrelid)",
+        f"pg_catalog.pg_get_indexdef(indexrelid) FROM pg_catalog.pg_index WHERE indrelid = {oid}",
+        f"{triggers} AND tgrelid IN {family(table)}",
+        f"ev_enabled::text || pg_catalog.pg_get_ruledef(oid) FROM pg_catalog.pg_rewrite WHERE ev_class = {oid}",
+    )
+    columns = [" ".join(row) for row in rows(_columns_sql(table))]
+    return [columns, *(sorted(text for (text,) in rows(f"SELECT {query}")) for query in queries)]
+
+
+def regclass(table: TableName) -> str:
+    """The table's oid as SQL."""
     return f"{quote_literal(qualified(table))}::pg_catalog.regclass"
 
 
-def _family(table: TableName) -> str:
+def family(table: TableName) -> str:
     """The table and its partitions as a subquery of oids."""
-    return f"(SELECT {_regclass(table)}::oid UNION SELECT relid FROM pg_catalog.pg_partition_tree({_regclass(table)}))"
+    return f"(SELECT {regclass(table)}::oid UNION SELECT relid FROM pg_catalog.pg_partition_tree({regclass(table)}))"
+
+
+def _key_fields(keys: list[dict[str, str]]) -> str:
+    return ", ".join(f"({key['expression']}) AS k{number}" for number, key in enumerate(keys))
+
+
+def _equal_keys(keys: list[dict[str, str]], *, nulls_equal: bool) -> str:
+    found: list[str] = []
+    for n, key in enumerate(keys):
+        equal = equal_sql(f"s.k{n}", f"o.k{n}", key)
+        found.append(f"({equal} OR s.k{n} IS NULL AND o.k{n} IS NULL)" if nulls_equal else equal)
+    return " AND ".join(found)
 
 
 def _columns_sql(table: TableName) -> str:
     return (
         "SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod), attgenerated::text"
-        f" FROM pg_catalog.pg_attribute WHERE attrelid = {_regclass(table)} AND attnum > 0 AND NOT attisdropped"
+        f" FROM pg_catalog.pg_attribute WHERE attrelid = {regclass(table)} AND attnum > 0 AND NOT attisdropped"
         " ORDER BY attnum"
-    )
-
-
-def _triggers_sql(table: TableName) -> str:
-    # tgtype: 4 is INSERT, 8 is DELETE. A partition's copy of its parent's trigger is told once, for the parent.
-    return (
-        "SELECT t.tgname::text, n.nspname::text, c.relname::text FROM pg_catalog.pg_trigger t"
-        " JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE t.tgrelid IN {_family(table)} AND NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgtype & 12 <> 0"
-        f" AND t.tgenabled {_FIRES} ORDER BY 3, 1"
-    )
-
-
-def _rules_sql(table: TableName) -> str:
-    # ev_type: 3 is INSERT, 4 is DELETE.
-    return (
-        f"SELECT rulename::text FROM pg_catalog.pg_rewrite WHERE ev_class = {_regclass(table)}"
-        f" AND ev_type IN ('3', '4') AND ev_enabled {_FIRES} ORDER BY 1"
     )
 
 
@@ -230,29 +178,9 @@ SELECT c.relname::text, json_build_object(
     WHERE k.n <= i.indnkeyatts))::text
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'btree'
-WHERE i.indrelid = {_regclass(table)} AND i.indisunique AND i.indisvalid
+WHERE i.indrelid = {regclass(table)} AND i.indisunique AND i.indisvalid
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute g
     WHERE g.attrelid = i.indrelid AND g.attgenerated <> '' AND (g.attnum = ANY (i.indkey) OR EXISTS (
       SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
       AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = g.attnum)))
 ORDER BY 1"""
-
-
-def _references_sql(table: TableName) -> str:
-    """Name, child, ON DELETE action and facts (JSON for `referenced_sql`) of the foreign keys to the table."""
-    return f"""
-SELECT k.conname::text, n.nspname::text, c.relname::text, k.confdeltype::text, json_build_object(
-  'partitioned', c.relkind = 'p',
-  'keys', (SELECT json_agg(json_build_object(
-      'parent', pa.attname, 'child', ca.attname, 'operator', quote_ident(onsp.nspname) || '.' || o.oprname,
-      'collation', quote_ident(lnsp.nspname) || '.' || quote_ident(l.collname)) ORDER BY u.n)
-    FROM unnest(k.confkey, k.conkey, k.conpfeqop) WITH ORDINALITY AS u(parent, child, operator, n)
-    JOIN pg_catalog.pg_attribute pa ON pa.attrelid = k.confrelid AND pa.attnum = u.parent
-    JOIN pg_catalog.pg_attribute ca ON ca.attrelid = k.conrelid AND ca.attnum = u.child
-    JOIN pg_catalog.pg_operator o ON o.oid = u.operator JOIN pg_catalog.pg_namespace onsp ON onsp.oid = o.oprnamespace
-    LEFT JOIN pg_catalog.pg_collation l ON l.oid = pa.attcollation
-    LEFT JOIN pg_catalog.pg_namespace lnsp ON lnsp.oid = l.collnamespace))::text
-FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confrelid IN {_family(table)}
-ORDER BY 2, 3, 1"""

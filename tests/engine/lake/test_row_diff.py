@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from moi_backup.lake.row_diff import RowDiff
 from moi_backup.lake.row_sets import RowSets, Shape
 from moi_backup.model.conflict_policy import POLICIES, ConflictPolicy
 from moi_backup.model.table import Column
+from tests.engine.lake.policy_oracle import NAMES, Row, bits, difference, expected, groups, key_of
 
 COLUMNS = (
     Column("Day", "integer", "native", "int32"),
@@ -25,9 +25,7 @@ COLUMNS = (
     Column("day", "double precision", "native", "double"),
     Column("at", "timestamp without time zone", "native", "timestamp[us]"),
 )
-NAMES = [column.name for column in COLUMNS]
 TYPES = [pa.int32(), pa.string(), pa.decimal128(10, 2), pa.float64(), pa.timestamp("us")]
-Row = tuple[Any, ...]
 ROWS = st.lists(
     st.tuples(
         st.sampled_from([1, 2, 3]),
@@ -39,15 +37,6 @@ ROWS = st.lists(
     max_size=7,
 )
 KEYS = st.sampled_from([("Day", "k"), ("k",), ("k", "day"), None])
-
-
-def bits(row: Row) -> Row:
-    """A row whose float is its bits, so that Python compares as the stored format does."""
-    return tuple(struct.pack("<d", value).hex() if isinstance(value, float) else value for value in row)
-
-
-def key_of(row: Row, key: tuple[str, ...] | None) -> Row:
-    return bits(row) if key is None else tuple(bits(row)[NAMES.index(name)] for name in key)
 
 
 def table_of(rows: list[Row]) -> pa.Table:
@@ -70,46 +59,6 @@ def load(folder: Path, key: tuple[str, ...] | None, states: dict[str, list[Row]]
         sets.day_done()
     sets.finish()
     return sets
-
-
-def difference(mine: list[Row], other: list[Row]) -> Counter[Row]:
-    return Counter(map(bits, mine)) - Counter(map(bits, other))
-
-
-def groups(rows: Counter[Row], key: tuple[str, ...] | None) -> dict[Row, Counter[Row]]:
-    found: dict[Row, Counter[Row]] = {}
-    for row, count in rows.items():
-        found.setdefault(key_of(row, key), Counter())[row] = count
-    return found
-
-
-def expected(
-    policy: ConflictPolicy, live: list[Row], backup: list[Row], base: list[Row], key: tuple[str, ...] | None
-) -> tuple[Counter[Row], set[Row]]:
-    """The rows after a restore, and the keys in conflict: group by group, as the policies are described."""
-    gone, come = groups(difference(live, backup), key), groups(difference(backup, live), key)
-    live_changed = set(groups(difference(live, base) + difference(base, live), key))
-    backup_changed = set(groups(difference(backup, base) + difference(base, backup), key))
-    result, conflicts = Counter(map(bits, live)), set[Row]()
-    for group in gone.keys() | come.keys():
-        mine, theirs = gone.get(group, Counter[Row]()), come.get(group, Counter[Row]())
-        both = bool(mine) and bool(theirs)
-        newest = [max((row[4] for row in rows if row[4] is not None), default=0) for rows in (mine, theirs)]
-        takes = {
-            "keep-live": not mine,
-            "fail": not mine,
-            "take-backup": bool(theirs),
-            "take-newer": bool(theirs) and (not mine or newest[1] > newest[0]),
-            "replace": True,
-            "merge": group not in live_changed,
-        }[policy]
-        if takes:
-            result = result - mine + theirs
-        if policy == "merge":
-            conflicts |= {group} if group in live_changed and group in backup_changed else set()
-        elif policy != "replace" and both:
-            conflicts.add(group)
-    return result, conflicts
 
 
 def rows_in(tables: Any) -> list[Row]:
@@ -152,8 +101,8 @@ def test_every_policy_writes_what_its_description_says(
         found = {
             key_of(without_last(row), key) for side in ("gone", "come") for row in rows_in(decision.conflicts(side))
         }
-        assert (rows, found, decision.counts().conflicts) == (reference, conflicts, len(conflicts))
-        counts = decision.counts()
+        assert (rows, found, decision.counts.conflicts) == (reference, conflicts, len(conflicts))
+        counts = decision.counts
         assert sum(rows.values()) == len(live) + counts.inserted - counts.deleted
 
 

@@ -28,7 +28,10 @@ CREATE FUNCTION halve() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.amount :=
 CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 """
 
-REFERRING = "INSERT INTO lines VALUES (1, 9)"
+# Every kind of change on the day, so that every kind of statement is needed.
+LOSS = """DELETE FROM sales WHERE id = 39; UPDATE sales SET note = 'changed' WHERE id = 69;
+INSERT INTO sales (id, day, code) VALUES (9999, '2025-01-10', 'new')"""
+REFERRING = "INSERT INTO lines VALUES (1, 9999)"
 ON_INSERT = "BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION halve()"
 OBSTACLES = [
     ("trigger halving", f"CREATE TRIGGER halving {ON_INSERT}"),
@@ -71,6 +74,7 @@ def shop(deployment: Deployment) -> Deployment:
 @pytest.mark.parametrize(("told", "obstacle"), OBSTACLES)
 def test_what_stands_against_a_restore_in_place_is_named_and_nothing_is_written(shop, told, obstacle):
     """Triggers, rules, keys and references outside of the range and columns that do not fit are told by name."""
+    shop.sql(LOSS)
     shop.sql(obstacle)
     before = database_of(shop.url) if "VIEW" not in obstacle else {}
     result = shop.restore_in_place(tables=(SALES,), days=DAY)
@@ -188,7 +192,7 @@ def test_rows_that_come_back_changed_are_rolled_back(shop, days):
     before = database_of(shop.url)
     [outcome] = shop.restore_in_place(tables=(SALES,), days=days).tables
     assert outcome.status == "failed"
-    assert "not those of the backup" in outcome.error
+    assert "rows read back are not those" in outcome.error
     assert database_of(shop.url) == before
 
 
@@ -196,17 +200,18 @@ def test_one_table_that_is_refused_does_not_stop_the_others(shop):
     """The others are restored and the result says that it is not all."""
     shop.sql(
         "CREATE TRIGGER halving BEFORE INSERT ON sales FOR EACH ROW EXECUTE FUNCTION halve();"
-        "INSERT INTO lines VALUES (1, 1)"
+        "INSERT INTO lines VALUES (1, 1); DELETE FROM sales WHERE id = 5"
     )
     result = shop.restore_in_place()
-    assert {outcome.table.name: outcome.status for outcome in result.tables} == {"sales": "failed", "lines": "restored"}
+    found = {outcome.table.name: outcome.status for outcome in result.tables}
+    assert found == {"sales": "refused", "lines": "restored"}
     assert result.exit_code == 3
     assert shop.sql("SELECT count(*) FROM lines") == [(0,)]
 
 
 def test_a_locked_table_does_not_stop_the_others(shop, monkeypatch):
     """A table that somebody keeps locked is left as it is, by name, after a bounded wait."""
-    monkeypatch.setattr("moi_backup.operations.restore.LOCK_TIMEOUT_MS", 300)
+    monkeypatch.setattr("moi_backup.operations.restore_in_place.LOCK_TIMEOUT_MS", 300)
     with psycopg.connect(shop.url) as other:
         other.execute("LOCK TABLE sales IN ACCESS EXCLUSIVE MODE")
         result = shop.restore_in_place()

@@ -47,8 +47,9 @@ def test_a_restore_in_place_leaves_a_record_of_all_that_was_asked_and_done(shop:
     assert record.at <= record.finished_at
     assert record.tables == (
         RecordedTable(
-            table="public.sales", target="public.sales", status="restored", rows=30, inserted=30, deleted=26,
-            digest_after=result.tables[0].digest,
+            table="public.sales", target="public.sales", status="restored", rows=30, inserted=5, deleted=1,
+            digest_before=result.tables[0].changes.live, digest_after=result.tables[0].digest,
+            undo=result.tables[0].undo, changes=result.tables[0].listed,
         ),
     )  # fmt: skip
 

@@ -1,0 +1,229 @@
+"""Decide what a restore in place does to one table: compare, choose by the policy, stage, look for what stands against.
+
+The session's transaction must show one moment: a snapshot for a preview, or under the lock that keeps writers out for
+what is then applied. Nothing but temporary tables is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+
+from moi_backup.lake.chosen_keys import chosen_keys
+from moi_backup.lake.decision import Decision
+from moi_backup.lake.digest import table_digest
+from moi_backup.lake.row_sets import PLACE, RowSets, Shape, Side
+from moi_backup.model.day import order_of
+from moi_backup.model.plan_token import part_of
+from moi_backup.model.restore import ColumnSum, DayChange, TableChanges
+from moi_backup.operations.in_place import InPlace, LiveTable, RefusedInPlace, live_table
+from moi_backup.operations.load_rows import load_rows
+from moi_backup.operations.progress import Progress
+from moi_backup.operations.row_states import Compared, LiveState, StoredState, compare
+from moi_backup.operations.summed_columns import summed_columns
+from moi_backup.postgres.arrow_session import ArrowSession
+from moi_backup.postgres.foreign_key_checks import check_parents, check_references
+from moi_backup.postgres.restore_checks import Refusal, check_unique_keys, definition_of, mark_moved
+from moi_backup.postgres.staged_changes import COME, GONE
+from moi_backup.postgres.surrogate_numbers import Surrogate, find_surrogate, renumber
+from moi_backup.postgres.user_triggers import (
+    DELETE,
+    INSERT,
+    UPDATE,
+    Trigger,
+    check_rules,
+    check_triggers,
+    firing_triggers,
+)
+
+
+@dataclass
+class Decided:
+    """What would be done to the table, staged in the session; valid inside of `deciding`.
+
+    `statement` are the rows the statement deletes, updates and inserts, `refusals` what stands against it.
+    """
+
+    session: ArrowSession
+    asked: InPlace
+    table: LiveTable
+    live: LiveState
+    stored: StoredState
+    compared: Compared
+    decision: Decision
+    surrogate: Surrogate | None
+    renumbered: int
+    statement: tuple[int, int, int]
+    triggers: tuple[Trigger, ...]
+    refusals: tuple[Refusal, ...]
+
+    @cached_property
+    def changes(self) -> TableChanges:
+        """What is done, in rows."""
+        counts = self.decision.counts
+        return TableChanges(
+            inserted=counts.inserted,
+            updated=counts.updated,
+            deleted=counts.deleted,
+            kept=counts.kept,
+            unchanged=sum(self.live.counts.values()) - counts.updated - counts.deleted - counts.kept,
+            conflicts=counts.conflicts,
+            renumbered=self.renumbered,
+            days=tuple(_days(self.decision)),
+            columns=self.decision.changed_columns(),
+            disabled_triggers=tuple(str(trigger) for trigger in self.triggers if not trigger.copied),
+            live=digest_of_days(self.compared.live, self.live.counts),
+        )
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing may be written; "" when it may."""
+        return "; ".join(str(refusal) for refusal in self.refusals)
+
+    @property
+    def part(self) -> str:
+        """This table's part of the plan's token."""
+        return part_of(
+            self.asked.target,
+            stored=[f"{label} {digest}" for label, digest in self.stored.digests.items()],
+            newer_by=self.asked.newer_by,
+            definition=definition_of(self.session.rows, self.asked.target),
+            live=self.compared.live,
+            changes=self.changes,
+            refusal=self.refusal,
+        )
+
+
+@contextmanager
+def deciding(
+    session: ArrowSession, asked: InPlace, *, scratch: Path, progress: Progress
+) -> Generator[Decided, None, None]:
+    """Decide in the session's transaction; `scratch` is a folder for what does not fit into memory.
+
+    Raises RefusedInPlace for a table that cannot be compared at all, UsageError for a condition or column that is none.
+    """
+    table = live_table(session, asked)
+    surrogate = find_surrogate(session.rows, asked.target, key=asked.stored.manifest.key or ())
+    with RowSets(_shape(asked, table, surrogate), scratch=scratch) as sets:
+        stored = StoredState(asked.stored, asked.days)
+        live = LiveState(session, table.source, asked.runs, asked.stored.repository.ring)
+        compared = compare(
+            sets, _states(asked, stored), ("before", live), digests_compare=digests_compare(asked, table),
+            progress=(progress, str(asked.target)),
+        )  # fmt: skip
+        chosen = chosen_keys(sets, asked.where) if asked.where is not None else None
+        decision = Decision(sets, asked.policy, newer_by=asked.newer_by, chosen=chosen)
+        yield _staged(session, asked, table, live, stored, compared, decision, surrogate)
+
+
+def digests_compare(asked: InPlace, table: LiveTable) -> bool:
+    """Whether equal digests are equal rows: same columns, same order, and no written column that they leave out."""
+    manifest = asked.stored.manifest
+    whole = len(table.staged.written) == len(manifest.restorable)
+    base = None if asked.base is None else asked.base.manifest
+    return whole and (base is None or base.order_by == manifest.order_by)
+
+
+def digest_of_days(digests: dict[str, str], counts: dict[str, int]) -> str:
+    """The table digest over days whose digests are known."""
+    return table_digest((label, counts[label], digests[label]) for label in sorted(digests, key=order_of))
+
+
+def _shape(asked: InPlace, table: LiveTable, surrogate: Surrogate | None) -> Shape:
+    manifest, written = asked.stored.manifest, table.staged.written
+    names = {column.name for column in written}
+    key = manifest.key if manifest.key and names.issuperset(manifest.key) else None
+    if asked.newer_by is not None:
+        _require_moments(asked, asked.newer_by)
+    left_out = {*(key or ()), *((surrogate.column,) if surrogate is not None else ())}
+    return Shape(written, key, summed=summed_columns(written, without=left_out), has_base=asked.base is not None)
+
+
+def _require_moments(asked: InPlace, name: str) -> None:
+    """Refuse a column of take-newer by which rows of this table have no order in time."""
+    found = next((column for column in asked.stored.manifest.restorable if column.name == name), None)
+    if found is None:
+        raise RefusedInPlace(asked.target, [f"it has no column {name!r} to tell the newer row by"])
+    if not found.arrow.startswith(("timestamp", "date32")):
+        raise RefusedInPlace(asked.target, [f"column {name!r} ({found.pg_type}) does not tell when a row was written"])
+
+
+def _states(asked: InPlace, stored: StoredState) -> dict[Side, StoredState]:
+    if asked.base is None:
+        return {"after": stored}
+    columns = [[(c.name, c.pg_type, c.arrow) for c in s.manifest.columns] for s in (asked.stored, asked.base)]
+    if columns[0] != columns[1]:
+        raise RefusedInPlace(asked.target, ["the base has other columns than the backup"])
+    return {"after": stored, "base": StoredState(asked.base, asked.days)}
+
+
+def _staged(
+    session: ArrowSession, asked: InPlace, table: LiveTable, live: LiveState, stored: StoredState,
+    compared: Compared, decision: Decision, surrogate: Surrogate | None,
+) -> Decided:  # fmt: skip
+    staged, rows, run = table.staged, session.rows, session.script
+    run(staged.create_sql())
+    counts = decision.counts
+    if counts.inserted + counts.updated:
+        load_rows(
+            session, COME, columns=staged.come_columns, rows=decision.written(number=staged.number, place=staged.place)
+        )
+    if counts.deleted:
+        load_rows(session, GONE, columns=staged.gone_columns, rows=_places(decision.deleted(), staged.place))
+    run(staged.places_sql())
+    renumbered = renumber(rows, run, staged, surrogate) if surrogate is not None and asked.stored.manifest.key else 0
+    if counts.updated:
+        mark_moved(rows, run, staged)
+    [statement] = rows(staged.counts_sql())
+    deleted, updated, inserted = (int(count) for count in statement)
+    events = _events(deleted, updated, inserted, partitioned=not staged.only)
+    triggers = firing_triggers(rows, asked.target, events)
+    refusals = (
+        *_conflicts(asked, counts.conflicts),
+        *(() if asked.disable_triggers else check_triggers(rows, asked.target, events)),
+        *check_rules(rows, asked.target, events),
+        *check_unique_keys(rows, staged),
+        *check_references(rows, staged),
+        *check_parents(rows, staged),
+    )
+    return Decided(
+        session, asked, table, live, stored, compared, decision, surrogate, renumbered,
+        (deleted, updated, inserted), triggers if asked.disable_triggers else (), refusals,
+    )  # fmt: skip
+
+
+def _events(deleted: int, updated: int, inserted: int, *, partitioned: bool) -> int:
+    """The kinds of statements that will run, as bits; an update may move a row to another partition."""
+    if updated and partitioned:
+        return DELETE | UPDATE | INSERT
+    return (DELETE if deleted else 0) | (UPDATE if updated else 0) | (INSERT if inserted else 0)
+
+
+def _conflicts(asked: InPlace, conflicts: int) -> tuple[Refusal, ...]:
+    if asked.policy != "fail" or not conflicts:
+        return ()
+    return (Refusal("policy fail", f"{conflicts} keys have rows live that differ from the backup's"),)
+
+
+def _places(tables: Iterator[pa.Table], name: str) -> Iterator[pa.Table]:
+    for table in tables:
+        yield table.select([PLACE]).rename_columns([name])
+
+
+def _days(decision: Decision) -> Iterator[DayChange]:
+    sums: dict[str, list[ColumnSum]] = {}
+    for day in decision.sums():
+        sums.setdefault(day.day, []).append(
+            ColumnSum(column=day.column, before=_number(day.before), after=_number(day.after))
+        )
+    for day in sorted(decision.days(), key=lambda day: order_of(day.day)):
+        yield DayChange(**day._asdict(), sums=tuple(sums.get(day.day, ())))
+
+
+def _number(value: object) -> str | None:
+    return None if value is None else format(value, "f") if not isinstance(value, float) else repr(value)

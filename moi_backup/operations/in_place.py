@@ -1,0 +1,115 @@
+"""A table that is restored in place: what is asked of it, what its live side is, and how a refusal is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from moi_backup.errors import MoiError
+from moi_backup.model.conflict_policy import ConflictPolicy
+from moi_backup.model.day import DayRange
+from moi_backup.model.table import Column, TableName
+from moi_backup.operations.stored_table import StoredTable
+from moi_backup.postgres.arrow_session import ArrowSession
+from moi_backup.postgres.export import RowSource
+from moi_backup.postgres.identifiers import qualified, quote_literal
+from moi_backup.postgres.restore_checks import check_columns, regclass
+from moi_backup.postgres.session import session_settings
+from moi_backup.postgres.staged_changes import StagedChanges
+
+
+class RefusedInPlace(MoiError):
+    """Something of the live table stands against the restore; it was left as it was."""
+
+    def __init__(self, table: TableName, why: Iterable[object]) -> None:
+        self.why = "; ".join(str(reason) for reason in why)
+        super().__init__(
+            f"{table} cannot be restored in place: {self.why}.",
+            meaning="Nothing was written to it.",
+            remedy="Remove what stands against it, choose other days, rows or another policy, "
+            "or restore into a scratch schema (--schema) and copy what you need.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InPlace:
+    """What is asked of one table: its state in the backup, and the options as in `RestoreRequest`."""
+
+    target: TableName
+    stored: StoredTable
+    days: DayRange | None
+    policy: ConflictPolicy
+    base: StoredTable | None = None
+    newer_by: str | None = None
+    where: str | None = None
+    disable_triggers: bool = False
+
+    @property
+    def runs(self) -> list[tuple[str, str]] | None:
+        """The days as the reading of rows takes them."""
+        return None if self.days is None else [(self.days.first, self.days.last)]
+
+
+class LiveTable(NamedTuple):
+    """The live side: how its rows are read, and where changes of them are staged."""
+
+    source: RowSource
+    staged: StagedChanges
+
+
+def begin(session: ArrowSession, *, isolation: str, lock_timeout_ms: int) -> None:
+    """Begin a transaction with the session settings; no snapshot is taken yet."""
+    session.script(f"BEGIN ISOLATION LEVEL {isolation} READ WRITE")
+    version = int(session.rows("SELECT pg_catalog.current_setting('server_version_num')")[0][0])
+    for setting in session_settings(server_version=version, lock_timeout_ms=lock_timeout_ms):
+        session.script(setting)
+
+
+def live_table(session: ArrowSession, asked: InPlace) -> LiveTable:
+    """The live table that is to be changed; raises RefusedInPlace when it is none or its columns do not fit."""
+    manifest, target = asked.stored.manifest, asked.target
+    name = quote_literal(qualified(target))
+    found = session.rows(f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass({name})")
+    if not found:
+        raise RefusedInPlace(target, ["it does not exist"])
+    if found[0][0] not in ("r", "p"):
+        raise RefusedInPlace(target, ["it is not a table"])
+    only = found[0][0] == "r"
+    staged = StagedChanges(target, _columns(session, asked), only=only)
+    if manifest.day is not None and manifest.day.column not in _live_columns(session, target):
+        raise RefusedInPlace(target, [f"it has no day column {manifest.day.column!r}"])
+    if refusals := check_columns(session.rows, staged):
+        raise RefusedInPlace(target, refusals)
+    return LiveTable(RowSource(target, only, manifest.columns, manifest.day, manifest.order_by), staged)
+
+
+def _columns(session: ArrowSession, asked: InPlace) -> tuple[Column, ...]:
+    """The backup's columns as they are written here.
+
+    One that is generated there and plain here (a scratch table) is written like any other; an identity is what it is
+    now.
+    """
+    live = _live_columns(session, asked.target)
+    found: list[Column] = []
+    for column in asked.stored.manifest.columns:
+        generated, identity = live.get(column.name, (column.generated, ""))
+        found.append(
+            msgspec.structs.replace(
+                column,
+                generated=column.generated if generated else "",
+                identity="always" if identity == "a" else "",
+            )
+        )
+    return tuple(found)
+
+
+def _live_columns(session: ArrowSession, table: TableName) -> dict[str, tuple[str, str]]:
+    """Name to generation and identity."""
+    rows = session.rows(
+        "SELECT attname::text, attgenerated::text, attidentity::text FROM pg_catalog.pg_attribute"
+        f" WHERE attrelid = {regclass(table)} AND attnum > 0 AND NOT attisdropped"
+    )
+    return {name: (generated, identity) for name, generated, identity in rows}

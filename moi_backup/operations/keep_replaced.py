@@ -1,0 +1,89 @@
+"""Keep what a restore in place replaces: a backup of the rows before it, and a file that lists every changed row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from moi_backup.lake.parquet import ChunkWriter
+from moi_backup.lake.untyped import arrow
+from moi_backup.model.restore_record import FileReference
+from moi_backup.model.table import Column
+from moi_backup.operations.decide_in_place import Decided
+from moi_backup.operations.progress import Progress
+from moi_backup.operations.store_undo import UndoRequest, store_undo
+from moi_backup.operations.workspace import Workspace
+from moi_backup.repository.leases import Lease
+
+CHANGE = "moi_change"
+
+
+class Kept(NamedTuple):
+    """The id of the backup, and the file as the repository holds it."""
+
+    undo: str
+    listed: FileReference | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeepReplaced:
+    """Keeps for the restore with the id `restore`, under the writer's lease of the configured repository."""
+
+    workspace: Workspace
+    lease: Lease
+    url: str
+    restore: str
+    reason: str
+    progress: Progress
+
+    def keep(self, decided: Decided, scratch: Path) -> Kept:
+        """Store both; other sessions do not see the changes yet, and nobody but the restore can write to the table."""
+        path = scratch / "changes.parquet"
+        write_changes(path, decided)
+        request = UndoRequest(
+            target=decided.asked.target,
+            like=decided.asked.stored.manifest,
+            days=decided.asked.days,
+            restore=self.restore,
+            reason=self.reason,
+            changes=path,
+        )
+        manifest = store_undo(self.workspace, self.lease, self.url, request, progress=self.progress)
+        path.unlink()
+        listed = [FileReference(str(file["digest"]), int(file["size"])) for file in manifest.files]
+        return Kept(manifest.id, listed[0] if listed else None)
+
+
+def write_changes(path: Path, decided: Decided) -> None:
+    """The columns of the table as a chunk has them (sealed by their scopes), and what became of the row.
+
+    `gone`: a live row that went or changed, as it was; `come`: a row as it was written; `conflict_live` and
+    `conflict_backup`: the rows of keys that differed on both sides; `renumbered`: a written row as the backup has it,
+    before it got another number.
+    """
+    shape, ring = decided.decision.sets.shape, decided.live.ring
+    name = CHANGE
+    while name in {column.name for column in shape.columns}:
+        name += "_"
+    day = decided.asked.stored.manifest.day
+    columns = (*shape.columns, Column(name, "text", "native", "string"))
+    writer = ChunkWriter(path, columns=columns, day_column=None if day is None else day.column, ring=ring)
+    for change, tables in _changes(decided):
+        for table in tables:
+            kinds = arrow.repeat(arrow.scalar(change, pa.string()), table.num_rows)
+            writer.write(table.select([column.name for column in shape.columns]).append_column(name, kinds))
+    writer.close()
+
+
+def _changes(decided: Decided) -> Iterator[tuple[str, Iterator[pa.Table]]]:
+    decision = decided.decision
+    yield "gone", decision.replaced()
+    yield "come", decision.written(number="\x00number", place="\x00place")
+    yield "conflict_live", decision.conflicts("gone")
+    yield "conflict_backup", decision.conflicts("come")
+    if decided.renumbered:
+        yield "renumbered", decision.unlike()
