@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "copy": "copy",
     "repair": "repair",
     "query": "query",
+    "diff": "diff",
     "expire": "expire",
     "undelete": "undelete",
     "prune": "prune",

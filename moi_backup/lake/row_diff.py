@@ -84,10 +84,17 @@ class RowDiff:
             DaySums(day, name, *values)
             for number, name in enumerate(self._sets.shape.summed)
             for day, *values in self._sets.sql(
-                f"""SELECT {DAY}, {_sum_of(number, "before")}, {_sum_of(number, "after")}
+                f"""SELECT {DAY}, {sum_by_day(number, "before")}, {sum_by_day(number, "after")}
                     FROM days GROUP BY {DAY} ORDER BY {DAY}"""
             )
         ]
+
+    def totals(self) -> dict[str, tuple[Any, Any]]:
+        """The summed columns over all compared days, before and after; None where a value is no number."""
+        return {
+            name: self._sets.sql(f"SELECT {sum_by_day(number, 'before')}, {sum_by_day(number, 'after')} FROM days")[0]
+            for number, name in enumerate(self._sets.shape.summed)
+        }
 
     def rows(self) -> Iterator[ChangedRow]:
         """Every difference, updated rows first, each kind by day.
@@ -122,7 +129,7 @@ class RowDiff:
         return value if kind in _AS_THEY_ARE else f"CAST({value} AS VARCHAR)"
 
 
-def _sum_of(number: int, side: str) -> str:
+def sum_by_day(number: int, side: str) -> str:
     """The sum over the rows that `days` counts of one side: 0 without any, NULL when one of them is unknown."""
     mine = f"FILTER (side = '{side}')"
     known = f"count(s{number}) {mine} = count(*) {mine}"

@@ -1,9 +1,9 @@
 """Rows of one table in several states side by side, in a scratch DuckDB database that spills to disk.
 
-Days come in order and are settled in batches: rows that both states hold cancel out, each as often as both hold it (most
-of them before DuckDB sees them); what remains is kept as `gone` (in the state before alone) and `come` (in the state after alone), and everything else is
-forgotten. Rows are equal when all their stored values are, to the bit: -0 is not 0, NaN is NaN, NULL is NULL. Equal
-rows lie on equal days, so nothing outside of a batch can cancel what is in it.
+Days come in order and are settled in batches: rows that both states hold cancel out, each as often as both hold it
+(most of them before DuckDB sees them); what remains is kept as `gone` (in the state before alone) and `come` (in the
+state after alone), and everything else is forgotten. Rows are equal when all their stored values are, to the bit: -0 is
+not 0, NaN is NaN, NULL is NULL. Equal rows lie on equal days, so nothing outside of a batch can cancel what is in it.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ class RowSets:
                 "python_enable_replacements": False,
                 "memory_limit": MEMORY,
                 "temp_directory": str(scratch),
+                "temp_file_encryption": True,
                 "preserve_insertion_order": False,
             },
         )
@@ -186,7 +187,7 @@ class RowSets:
         """Count rows that both states hold on their days, with their sums, in both."""
         if not equal.num_rows:
             return
-        sums = "".join(f", {self._sum(name)} AS s{number}" for number, name in enumerate(self.shape.summed))
+        sums = "".join(f", {self.sum_of(name)} AS s{number}" for number, name in enumerate(self.shape.summed))
         self.connection.register("incoming", equal.select([DAY, *map(self.shape.field, self.shape.summed)]))
         counted = f"SELECT {DAY}, count(*) AS number{sums} FROM incoming GROUP BY {DAY}"
         self.sql(
@@ -211,12 +212,12 @@ class RowSets:
             run(f"CREATE TABLE {name} AS SELECT 0::BIGINT AS id, {place}, {fields}, {key} AS k FROM empty")
         for name in ("base_before", "base_after"):
             run(f"CREATE TABLE {name} AS SELECT {key} AS k FROM empty")
-        sums = "".join(f", {self._sum(name)} AS s{number}" for number, name in enumerate(self.shape.summed))
+        sums = "".join(f", {self.sum_of(name)} AS s{number}" for number, name in enumerate(self.shape.summed))
         run(f"CREATE TABLE days AS SELECT '' AS {DAY}, '' AS side, count(*) AS number{sums} FROM empty LIMIT 0")
         self.connection.unregister("empty")
 
-    def _sum(self, name: str) -> str:
-        """The sum of a column; NULL when a value of it is no number that can be summed without losing a digit."""
+    def sum_of(self, name: str) -> str:
+        """SQL for the sum of a column; NULL when a value of it is no number that can be summed to the last digit."""
         value = self.shape.field(name)
         kind = next(column.arrow for column in self.shape.columns if column.name == name)
         if kind in ("float", "double"):
@@ -233,7 +234,7 @@ class RowSets:
             self._load(side)
         numbered = self._repeats()
         for side in _SIDES[:2]:
-            sums = "".join(f", {self._sum(name)}" for name in self.shape.summed)
+            sums = "".join(f", {self.sum_of(name)}" for name in self.shape.summed)
             self.sql(f"INSERT INTO days SELECT {DAY}, '{side}', count(*){sums} FROM {side}_now GROUP BY {DAY}")
         fields = ", ".join(f"x.{field}" for field in self.shape.fields)
         for name, mine, other in (("gone", "before", "after"), ("come", "after", "before")):

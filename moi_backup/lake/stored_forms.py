@@ -1,4 +1,4 @@
-"""Two stored forms of a column brought to one, where that loses nothing: a type that was widened, a column kept as text.
+"""Two stored forms of a column brought to one, where that loses nothing: a widened type, a column kept as text.
 
 What has no common form here is not compared, and is named.
 """

@@ -39,7 +39,8 @@ BLOCK_ROWS = 250_000
 class StoredState:
     """The days of a table as a backup has them; `days` None means all.
 
-    `form` are the columns in the types in which rows are given (None: as stored); `undivided` gives all rows as undated.
+    `form` are the columns in the types in which rows are given (None: as stored); `undivided` gives all rows as
+    undated.
     """
 
     stored: StoredTable
