@@ -29,8 +29,8 @@ LOAD_ROWS = 50_000
 HELD_BYTES = 96 << 20
 READ_ROWS = 65_536
 DAY, PLACE, COPY = "moi_day", "moi_place", "moi_copy"
-# Rows of an encrypted repository must not lie on the disk in the clear. DuckDB's better cipher is an extension, which it
-# would fetch from the network; its own, called unsafe for its source of randomness, keeps them from view.
+# Rows of an encrypted repository must not lie on the disk in the clear. DuckDB's better cipher is an extension, which
+# it would fetch from the network; its own, which it calls unsafe for its randomness, keeps them from view.
 _SETTINGS = (
     "SET temp_file_encryption = true",
     "SET force_mbedtls_unsafe = 'true'",
