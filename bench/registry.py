@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import bucket, encryption, history, in_place, large, measures, verification
+from bench import bucket, difference, encryption, history, in_place, large, measures, verification
 from bench.round import Measure
 
 MEASURES: dict[str, Measure] = {
@@ -12,6 +12,7 @@ MEASURES: dict[str, Measure] = {
     "restore": measures.whole_restore,
     "in-place": in_place.full_table,
     "day": measures.one_day,
+    "diff": difference.changed_rows,
     "verify": verification.read_data,
     "encryption": encryption.overhead,
     "history": history.long_history,

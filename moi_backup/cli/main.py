@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "query": "query",
     "blame": "blame",
     "bisect": "bisect",
+    "diff": "diff",
     "expire": "expire",
     "undelete": "undelete",
     "prune": "prune",

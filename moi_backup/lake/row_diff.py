@@ -89,6 +89,13 @@ class RowDiff:
             )
         ]
 
+    def totals(self) -> dict[str, tuple[Any, Any]]:
+        """The summed columns over all compared days, before and after; None where a value is no number."""
+        return {
+            name: self._sets.sql(f"SELECT {sum_by_day(number, 'before')}, {sum_by_day(number, 'after')} FROM days")[0]
+            for number, name in enumerate(self._sets.shape.summed)
+        }
+
     def rows(self) -> Iterator[ChangedRow]:
         """Every difference, updated rows first, each kind by day.
 

@@ -1,9 +1,9 @@
 """Rows of one table in several states side by side, in a scratch DuckDB database that spills to disk.
 
-Days come in order and are settled in batches: rows that both states hold cancel out, each as often as both hold it;
-what remains is kept as `gone` (in the state before alone) and `come` (in the state after alone), and everything else is
-forgotten. Rows are equal when all their stored values are, to the bit: -0 is not 0, NaN is NaN, NULL is NULL. Equal
-rows lie on equal days, so nothing outside of a batch can cancel what is in it.
+Days come in order and are settled in batches: rows that both states hold cancel out, each as often as both hold it
+(most of them before DuckDB sees them); what remains is kept as `gone` (in the state before alone) and `come` (in the
+state after alone), and everything else is forgotten. Rows are equal when all their stored values are, to the bit: -0 is
+not 0, NaN is NaN, NULL is NULL. Equal rows lie on equal days, so nothing outside of a batch can cancel what is in it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from moi_backup.lake.arrow_types import schema_of
+from moi_backup.lake.equal_rows import share
 from moi_backup.lake.untyped import arrow
 from moi_backup.model.table import Column
 
@@ -25,9 +26,11 @@ Side = Literal["before", "after", "base"]
 MEMORY = "256MB"
 SETTLE_ROWS = 500_000
 LOAD_ROWS = 50_000
+HELD_BYTES = 96 << 20
 READ_ROWS = 65_536
 DAY, PLACE, COPY = "moi_day", "moi_place", "moi_copy"
 _SIDES: tuple[Side, ...] = ("before", "after", "base")
+_SUMMABLE = r"-?[0-9]{1,16}(\.[0-9]{1,12}0*)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class RowSets:
         self.shape = shape
         self._pending = 0
         self._waiting: dict[Side, list[pa.Table]] = {side: [] for side in _SIDES}
+        self._held: dict[Side, int] = dict.fromkeys(_SIDES, 0)
         self.connection: Any = duckdb.connect(
             ":memory:",
             config={
@@ -84,6 +88,7 @@ class RowSets:
                 "python_enable_replacements": False,
                 "memory_limit": MEMORY,
                 "temp_directory": str(scratch),
+                "temp_file_encryption": True,
                 "preserve_insertion_order": False,
             },
         )
@@ -108,9 +113,11 @@ class RowSets:
         arrays = [rows.column(column.name) for column in self.shape.columns]
         arrays.append(arrow.nulls(rows.num_rows, pa.string()) if places is None else places)
         arrays.append(arrow.repeat(arrow.scalar(day, pa.string()), rows.num_rows))
-        self._waiting[side].append(arrow.table(arrays, names=[*self.shape.fields, PLACE, DAY]))
+        table = arrow.table(arrays, names=[*self.shape.fields, PLACE, DAY])
+        self._waiting[side].append(table)
+        self._held[side] += rows.num_rows if self.shape.has_base else table.nbytes
         self._pending += rows.num_rows
-        if sum(table.num_rows for table in self._waiting[side]) >= LOAD_ROWS:
+        if self._held[side] >= (LOAD_ROWS if self.shape.has_base else HELD_BYTES):
             self._load(side)
 
     def forget(self, side: Side, day: str) -> None:
@@ -122,11 +129,13 @@ class RowSets:
 
     def day_done(self) -> None:
         """Every row of the days so far has come."""
+        self._share()
         if self._pending >= SETTLE_ROWS:
             self._settle()
 
     def finish(self) -> None:
         """All rows have come."""
+        self._share()
         self._settle()
 
     def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
@@ -167,6 +176,36 @@ class RowSets:
         self.connection.execute(f"INSERT INTO {side}_now SELECT {DAY}, {PLACE}, {fields}, hash({bits}) FROM incoming")
         self.connection.unregister("incoming")
         self._waiting[side].clear()
+        self._held[side] = 0
+
+    def _share(self) -> None:
+        """Take out of the waiting rows what both states hold, and hand DuckDB the rest: usually a small part.
+
+        With a base all rows are needed, for they are compared with a third state.
+        """
+        before, after = self._waiting["before"], self._waiting["after"]
+        if self.shape.has_base or not before or not after:
+            return
+        keys = [self.shape.field(name) for name in self.shape.key or [column.name for column in self.shape.columns]]
+        shared = share(arrow.concat_tables(before), arrow.concat_tables(after), fields=self.shape.fields, keys=keys)
+        self._count_equal(shared.equal)
+        self._waiting["before"], self._waiting["after"] = [shared.before], [shared.after]
+        self._load("before")
+        self._load("after")
+
+    def _count_equal(self, equal: pa.Table) -> None:
+        """Count rows that both states hold on their days, with their sums, in both."""
+        if not equal.num_rows:
+            return
+        sums = "".join(f", {self.sum_of(name)} AS s{number}" for number, name in enumerate(self.shape.summed))
+        self.connection.register("incoming", equal.select([DAY, *map(self.shape.field, self.shape.summed)]))
+        counted = f"SELECT {DAY}, count(*) AS number{sums} FROM incoming GROUP BY {DAY}"
+        self.sql(
+            f"INSERT INTO days SELECT c.{DAY}, s.side, c.* EXCLUDE ({DAY})"
+            f" FROM ({counted}) AS c, (VALUES ('before'), ('after')) AS s(side)"
+        )
+        self.connection.unregister("incoming")
+        self._pending -= 2 * equal.num_rows
 
     def _create(self) -> None:
         self.connection.register("empty", self._empty())
@@ -190,13 +229,13 @@ class RowSets:
         return arrow.table([arrow.array([], kind) for kind in kinds.types], names=list(self.shape.fields))
 
     def sum_of(self, name: str) -> str:
-        """SQL for the sum of a column; NULL when a value of it is no number that can be summed."""
+        """SQL for the sum of a column; NULL when a value of it is no number that can be summed to the last digit."""
         value = self.shape.field(name)
         kind = next(column.arrow for column in self.shape.columns if column.name == name)
         if kind in ("float", "double"):
-            return f"coalesce(sum({value}::DOUBLE), 0)"
+            return f"coalesce(fsum({value}::DOUBLE), 0)"
         if kind == "string":
-            number = f"try_cast({value} AS DECIMAL(38, 12))"
+            number = f"CASE WHEN regexp_full_match({value}, '{_SUMMABLE}') THEN {value} END::DECIMAL(38, 12)"
             return f"CASE WHEN count({value}) = count({number}) THEN coalesce(sum({number}), 0)::DECIMAL(38, 12) END"
         return f"coalesce(sum({value}), 0)::DECIMAL(38, {_scale(kind)})"
 

@@ -179,8 +179,7 @@ def begin(session: ArrowSession) -> int:
     session.script("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
     version = int(session.rows("SELECT pg_catalog.current_setting('server_version_num')")[0][0])
     settings = session_settings(server_version=version, lock_timeout_ms=LOCK_TIMEOUT_MS)
-    for setting in (*settings, *SCHEMA_SETTINGS, *LOADING_SETTINGS):
-        session.script(setting)
+    session.script("; ".join((*settings, *SCHEMA_SETTINGS, *LOADING_SETTINGS)))
     return version
 
 

@@ -19,16 +19,17 @@ from moi_backup.lake.day_stream import DayStream
 from moi_backup.lake.digest import day_digest
 from moi_backup.lake.parts import MAXIMUM_WEIGHT
 from moi_backup.lake.row_sets import RowSets, Side
-from moi_backup.model.day import DayRange, order_of
+from moi_backup.lake.stored_forms import converted
+from moi_backup.model.day import UNDATED, DayRange, order_of
 from moi_backup.model.key_ring import KeyRing
-from moi_backup.model.table import Chunk, ChunkDay
+from moi_backup.model.table import Chunk, ChunkDay, Column
 from moi_backup.operations.progress import Progress
 from moi_backup.operations.row_stream import layout_of, row_batches
 from moi_backup.operations.stored_table import StoredTable
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.change_scan import count_days
 from moi_backup.postgres.day_sql import day_predicate
-from moi_backup.postgres.export import RowSource
+from moi_backup.postgres.export import RowSource, select_rows
 from moi_backup.postgres.located_rows import PLACE, select_located
 
 BLOCK_ROWS = 250_000
@@ -36,11 +37,17 @@ BLOCK_ROWS = 250_000
 
 @dataclass(frozen=True)
 class StoredState:
-    """The days of a table as a backup has them; `days` None means all. `labels` limits them to some of these."""
+    """The days of a table as a backup has them; `days` None means all. `labels` limits them to some of these.
+
+    `form` are the columns in the types in which rows are given (None: as stored); `undivided` gives all rows as
+    undated.
+    """
 
     stored: StoredTable
     days: DayRange | None = None
     labels: frozenset[str] | None = None
+    form: tuple[Column, ...] | None = field(default=None, kw_only=True)
+    undivided: bool = field(default=False, kw_only=True)
 
     @cached_property
     def chunks(self) -> list[Chunk]:
@@ -53,7 +60,7 @@ class StoredState:
         found: dict[str, list[ChunkDay]] = {}
         for part in self.stored.parts_of(self.chunks, self.days):
             if self.labels is None or part.day in self.labels:
-                found.setdefault(part.day, []).append(part)
+                found.setdefault(UNDATED if self.undivided else part.day, []).append(part)
         return found
 
     @cached_property
@@ -68,20 +75,31 @@ class StoredState:
 
     def read(self, labels: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
         """The rows of these days."""
-        return self.stored.rows_of(self.chunks, frozenset(labels))
+        form = self.form or self.stored.manifest.columns
+        for label, rows in self._read(frozenset(labels)):
+            yield label, converted(rows, self.stored.manifest.columns, form)
+
+    def _read(self, labels: frozenset[str]) -> Iterator[tuple[str, pa.Table]]:
+        if self.undivided:
+            yield from ((UNDATED, rows) for rows in self.stored.rows(self.days))
+        else:
+            yield from self.stored.rows_of(self.chunks, labels)
 
 
 @dataclass(frozen=True)
 class LiveState:
     """The rows of a live table in the session's transaction, which must show one moment: a snapshot, or under a lock.
 
-    `runs` limits the days (None: all of them); rows come with their places.
+    `runs` limits the days (None: all of them); rows come with their places if they are `located`, in the types of
+    `form` (None: as the source has them).
     """
 
     session: ArrowSession
     source: RowSource
     runs: Sequence[tuple[str, str]] | None
     ring: KeyRing
+    form: tuple[Column, ...] | None = field(default=None, kw_only=True)
+    located: bool = field(default=True, kw_only=True)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -92,13 +110,16 @@ class LiveState:
 
     def read(self) -> Iterator[tuple[ChunkDay, pa.Table]]:
         """Every part of every day in order, with its digest; raises SourceError for a value that cannot be compared."""
-        layout = layout_of(self.source, self.ring)._replace(carried=(PLACE.name,))
-        batches = row_batches(self.session, self.source, select_located(self.source, self.runs), extra=(PLACE,))
+        carried = (PLACE,) if self.located else ()
+        layout = layout_of(self.source, self.ring)._replace(carried=tuple(column.name for column in carried))
+        select = select_located if self.located else select_rows
+        batches = row_batches(self.session, self.source, select(self.source, self.runs), extra=carried)
         stream = DayStream(batches, layout)
+        form = self.form or self.source.columns
         try:
             for label in sorted(self.counts, key=order_of):
                 for part in stream.parts(label, self.counts[label]):
-                    yield part.day, part.rows
+                    yield part.day, converted(part.rows, self.source.columns, form)
             stream.expect_end()
         except Unrepresentable as error:
             raise SourceError(
@@ -173,6 +194,7 @@ class _Comparison:
     def _differing(self, block: Sequence[str], agreed: Mapping[str, str]) -> list[str]:
         for label in agreed:
             self.compared.same[label] = next(iter(self._stored.values())).counts[label]
+        self._advance(sum(state.counts.get(label, 0) for state in self._stored.values() for label in block))
         return [label for label in block if label not in agreed]
 
     def _blocks(self) -> Iterator[list[str]]:
@@ -259,7 +281,8 @@ class _Held:
 
     def keep(self) -> None:
         for rows in self._rows:
-            self._sets.add(self._side, rows, day=self._label, places=rows.column(PLACE.name))
+            places = rows.column(PLACE.name) if PLACE.name in rows.column_names else None
+            self._sets.add(self._side, rows, day=self._label, places=places)
         self._rows, self._bytes = [], 0
 
     def drop(self) -> None:

