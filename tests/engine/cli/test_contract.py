@@ -83,7 +83,10 @@ def test_a_second_init_changes_nothing(moi: Command, tmp_path: Path):
         (["prune", "--grace", "-1"], "--grace"),
         (["restore", "latest"], "--to"),
         (["restore", "latest", "--to", "env:NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE"),
-        (["restore", "latest", "--to", "source", "--in-place"], "--on-conflict replace and --reason TEXT"),
+        (
+            ["restore", "latest", "--to", "source", "--in-place"],
+            "--on-conflict keep-live|take-backup|take-newer|replace|merge|fail and --reason TEXT",
+        ),
         (["restore", "latest", "--to", "source", "--in-place", "--on-conflict", "replace"], "--reason TEXT"),
         (["restore", "latest", "--to", "source", "--on-conflict", "replace"], "--in-place"),
         (["restore", "latest", "--to", "source", "--in-place", "--on-conflict", "newer", "--reason", "x"], "replace"),
