@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from moi_backup.cli.backup_document import BackupDocument
+from moi_backup.cli.diff_document import DiffDocument
 from moi_backup.cli.restore_document import PlanDocument, RestoreDocument
 from moi_backup.cli.secret_file import KeyDocument
 from moi_backup.operations.check_configuration import CheckedConfiguration
@@ -41,6 +42,7 @@ DOCUMENTS: dict[str, Any] = {
     "repair": RepairResult,
     "restore --dry-run": PlanDocument,
     "restore": RestoreDocument,
+    "diff": DiffDocument,
     "expire": Expiry,
     "undelete": Expiry,
     "prune --dry-run": PrunePlan,

@@ -29,6 +29,7 @@ CALLS: dict[str, list[str]] = {
     "repair": ["repair"],
     "restore --dry-run": ["restore", "latest", "--to", "env:TARGET", "--dry-run"],
     "restore": ["restore", "latest", "--to", "env:TARGET"],
+    "diff": ["diff", "latest", "live", "--rows"],
     "backups --trash": ["backups", "--trash"],
     "expire": ["expire", "20"],  # the only backup: a unique prefix
     "undelete": ["undelete", "20"],
