@@ -40,7 +40,7 @@ def test_people_see_days_columns_and_sums(moi: Command, edited: Deployment) -> N
     assert answer.code == 0
     assert "0 inserted, 3 updated, 3 deleted, 1,994 unchanged (by " in answer.out
     assert "Changed columns: amount_spent 3" in answer.out
-    assert "amount_spent: 0.80 -> 1.80" in answer.out
+    assert "amount_spent: 0.70 -> 1.70" in answer.out
     assert "... and 2 rows more (--limit)" in answer.out
     [line] = [line.split() for line in answer.out.splitlines() if line.startswith("amount_spent ")]
     assert line[-1].startswith("-")
