@@ -14,6 +14,7 @@ from moi_backup.errors import SourceError, UsageError
 from moi_backup.model.day import DayRange
 from moi_backup.model.diff import DiffRequest, DiffResult, RowChange, TableDiff
 from moi_backup.model.table import TableName
+from moi_backup.operations.copy_repository import copy_repository
 from moi_backup.operations.diff import diff
 from moi_backup.operations.diff_live import live_side
 from moi_backup.operations.progress import Silent
@@ -232,3 +233,16 @@ def test_nothing_is_left_behind(edited: tuple[Deployment, str, str], tmp_path: P
     assert deployment.objects() == objects
     assert list((tmp_path / "state" / "scratch").iterdir()) == []
     assert list(itertools.islice((deployment.folder / "repository" / "tmp").iterdir(), 1)) == []
+
+
+def test_what_the_repository_lost_is_read_from_the_copy(edited: tuple[Deployment, str, str], tmp_path: Path) -> None:
+    """With a configured copy a damaged chunk disturbs nothing, and the answer says where its rows came from."""
+    deployment, before, _ = edited
+    place = tmp_path / "copy"
+    deployment.configure(f'[repository]\ncopy = "{place}"\n')
+    copy_repository(deployment.workspace)
+    for chunk in (deployment.folder / "repository" / "chunks" / "public.meta_import_data").rglob("*.parquet"):
+        chunk.write_bytes(b"")
+    result, _ = compare(deployment, before, "live")
+    assert counts(table_of(result, META.name)) == (1, 3, 3, 1994)
+    assert any("read from the copy" in note for note in result.notes)
