@@ -148,6 +148,18 @@ def test_a_table_of_one_side_alone_is_said(edited: tuple[Deployment, str, str]) 
         compare(deployment, "live", "live")
 
 
+def test_a_table_that_a_backup_does_not_cover_is_no_difference(edited: tuple[Deployment, str, str]) -> None:
+    """A backup of certain tables is compared on these alone, with a note on the others; asking for one is refused."""
+    deployment, before, _ = edited
+    limited = deployment.back_up(tables=(META,)).manifest.id
+    result, _ = compare(deployment, before, limited)
+    assert [table.table for table in result.tables] == [META]
+    assert all("not covered" in note for note in result.notes)
+    assert len(result.notes) == 2
+    with pytest.raises(UsageError, match="not covered"):
+        compare(deployment, before, limited, tables=(TableName("public", "nothing_yet"),))
+
+
 CHANGES = {
     "ALTER TABLE t ADD extra int DEFAULT 3": ("extra", False, 0),
     "ALTER TABLE t DROP big": ("big", False, 0),
