@@ -299,7 +299,9 @@ def fields() -> Iterator[tuple[str, str, object]]:
 def as_documented(section: str, key: str, default: object) -> str:
     """A default as the key tables write it; required columns and `newer_by` are never discovered."""
     if default is None:
-        return "not set" if section != TABLE_SECTION or key == "newer_by" else "[]" if key == "required" else "discovered"
+        return (
+            "not set" if section != TABLE_SECTION or key == "newer_by" else "[]" if key == "required" else "discovered"
+        )
     if isinstance(default, float):
         return f"{default:g}"
     return default.isoformat() if isinstance(default, date) else f'"{default}"' if default != {} else "{}"
