@@ -29,6 +29,14 @@ LOAD_ROWS = 50_000
 HELD_BYTES = 96 << 20
 READ_ROWS = 65_536
 DAY, PLACE, COPY = "moi_day", "moi_place", "moi_copy"
+# Rows of an encrypted repository must not lie on the disk in the clear. DuckDB's better cipher is an extension, which
+# it would fetch from the network; its own, which it calls unsafe for its randomness, keeps them from view.
+_SETTINGS = (
+    "SET temp_file_encryption = true",
+    "SET force_mbedtls_unsafe = 'true'",
+    "SET enable_external_access = false",
+    "SET TimeZone = 'UTC'",
+)
 _SIDES: tuple[Side, ...] = ("before", "after", "base")
 _SUMMABLE = r"-?[0-9]{1,16}(\.[0-9]{1,12}0*)?"
 
@@ -84,18 +92,14 @@ class RowSets:
         self.connection: Any = duckdb.connect(
             ":memory:",
             config={
-                "enable_external_access": False,
                 "python_enable_replacements": False,
                 "memory_limit": MEMORY,
                 "temp_directory": str(scratch),
-                # Rows never lie on the disk as they are. DuckDB's own random numbers are not made for keys that must
-                # last; these end with the process, and without this setting it refuses to spill at all.
-                "temp_file_encryption": True,
-                "force_mbedtls_unsafe": True,
                 "preserve_insertion_order": False,
             },
         )
-        self.connection.execute("SET TimeZone = 'UTC'")
+        for setting in _SETTINGS:
+            self.connection.execute(setting)
         self._create()
 
     def __enter__(self) -> Self:

@@ -20,6 +20,7 @@ from moi_backup.model.restore import RestoreRequest, TableOutcome
 from moi_backup.model.table import Column, TableName
 from moi_backup.operations.damaged_days import mend
 from moi_backup.operations.in_dependency_order import in_dependency_order
+from moi_backup.operations.move_sequences import move_sequences
 from moi_backup.operations.new_table import Definition, NewTable, TableRestorer, begin, outcome_of, savepoint
 from moi_backup.operations.present_tables import Present, read_present
 from moi_backup.operations.progress import Progress
@@ -95,6 +96,8 @@ def create_tables(
         )
         restorer = TableRestorer(url, backup, request, stopping, mending)
         _restore_all(restorer, tables, steps, created, stop=stopping.stop)
+        if request.schema is None:
+            _forward(session, backup, created)
         created.problems += _connect(session, steps.final)
         _analyze(session, created)
     return created
@@ -214,6 +217,13 @@ def _share(session: ArrowSession, definitions: Sequence[str], progress: Progress
             if error.sqlstate not in EXISTS:
                 raise
             progress.step(f"Used as it is, because it exists: {definition.splitlines()[0]}")
+
+
+def _forward(session: ArrowSession, backup: BackupManifest, created: Created) -> None:
+    """Once more, one after the other: of two tables side by side that share a sequence one could set it back."""
+    for outcome in created.outcomes:
+        problems = move_sequences(session, backup, outcome.table) if outcome.done else []
+        created.problems += [problem for problem in problems if problem not in created.problems]
 
 
 def _connect(session: ArrowSession, definitions: Sequence[str]) -> list[str]:

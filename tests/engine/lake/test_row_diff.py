@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moi_backup.lake import row_sets
 from moi_backup.lake.decision import Decision
 from moi_backup.lake.row_diff import RowDiff
 from moi_backup.lake.row_sets import RowSets, Shape
@@ -128,3 +129,25 @@ def test_the_diff_counts_every_row_once(
             for day, totals in sums.items():
                 assert float(totals[number]) == sum(float(row[2]) for row in rows if str(row[0]) == day and row[2])
         assert set(diff.changed_columns()) <= set(NAMES) - set(key or NAMES)
+
+
+def test_what_does_not_fit_into_memory_goes_to_the_disk_encrypted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A difference of many times the memory limit is right, and the scratch files do not show the rows."""
+    monkeypatch.setattr(row_sets, "MEMORY", "60MB")
+    columns = (Column("id", "integer", "native", "int32"), Column("name", "text", "native", "string"))
+    spilled = set[bool]()
+    with RowSets(Shape(columns, ("id",)), scratch=tmp_path) as sets:
+        for day in range(12):
+            ids = pa.array(range(day * 20_000, day * 20_000 + 20_000), pa.int32())
+            for side in ("before", "after"):
+                names = pa.array([f"a name to be hidden {side} {number} " * 8 for number in range(20_000)])
+                sets.add(side, pa.table([ids, names], names=["id", "name"]), day=str(day))
+            sets.day_done()
+            files = [path for path in tmp_path.iterdir() if path.stat().st_size]
+            spilled |= {b"to be hidden" in path.read_bytes() for path in files}
+        sets.finish()
+        counts = Decision(sets, "replace").counts
+    assert (counts.inserted, counts.updated, counts.deleted) == (0, 240_000, 0)
+    assert spilled == {False}
