@@ -65,7 +65,7 @@ def test_an_interrupted_restore_is_resumed(platform: Platform) -> None:
 def test_damaged_days_are_told_where_a_person_chose_to_skip_them(platform: Platform) -> None:
     """Without the choice the table fails and is named; with it the rest comes back, and the days are listed."""
     platform.run("full_backup")
-    chunk = sorted((platform.folder / "repository").glob("chunks/public.meta_import_data/*/*.parquet"))[0]
+    chunk = min((platform.folder / "repository").glob("chunks/public.meta_import_data/*/*.parquet"))
     chunk.unlink()
     assert "moi_restored.meta_import_data" in failure_of(restore(platform))
     assert restore(platform, schema="second", damaged="skip").success

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from moi_backup.errors import UsageError
 from moi_backup.model.day import parse_day_range
 from moi_backup.model.restore import RestoreResult
 from moi_backup.model.table import TableName
 from moi_backup.model.undo import UndoOrder
-from moi_backup.operations.list_restores import show_restore
-from moi_backup.operations.undo import plan_undo, undo
+from moi_backup.operations.undo import undo
 from moi_backup.repository.key_text import generate_master
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import rows_of
