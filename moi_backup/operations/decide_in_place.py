@@ -7,7 +7,7 @@ what is then applied. Nothing but temporary tables is written.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,8 @@ from moi_backup.model.restore import ColumnSum, DayChange, TableChanges
 from moi_backup.operations.in_place import InPlace, LiveTable, RefusedInPlace, live_table
 from moi_backup.operations.load_rows import load_rows
 from moi_backup.operations.progress import Progress
-from moi_backup.operations.row_states import Compared, LiveState, StoredState, compare
+from moi_backup.operations.row_states import Compared, LiveState, State, StoredState, compare
+from moi_backup.operations.state_undone import state_undone
 from moi_backup.operations.summed_columns import summed_columns
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.foreign_key_checks import check_parents, check_references
@@ -109,11 +110,16 @@ def deciding(
     """
     table = live_table(session, asked)
     surrogate = find_surrogate(session.rows, asked.target, key=asked.stored.manifest.key or ())
-    with RowSets(_shape(asked, table, surrogate), scratch=scratch) as sets:
+    with ExitStack() as opened:
+        shape = _shape(asked, table, surrogate)
+        sets = opened.enter_context(RowSets(shape, scratch=scratch))
         stored = StoredState(asked.stored, asked.days)
+        states = _states(asked, stored)
+        if asked.undoing is not None:
+            states["base"] = opened.enter_context(state_undone(asked, asked.undoing, stored, shape, scratch=scratch))
         live = LiveState(session, table.source, asked.runs, asked.stored.repository.ring)
         compared = compare(
-            sets, _states(asked, stored), ("before", live), digests_compare=digests_compare(asked, table),
+            sets, states, ("before", live), digests_compare=digests_compare(asked, table),
             progress=(progress, str(asked.target)),
         )  # fmt: skip
         chosen = chosen_keys(sets, asked.where) if asked.where is not None else None
@@ -141,7 +147,8 @@ def _shape(asked: InPlace, table: LiveTable, surrogate: Surrogate | None) -> Sha
     if asked.newer_by is not None:
         _require_moments(asked, asked.newer_by)
     left_out = {*(key or ()), *((surrogate.column,) if surrogate is not None else ())}
-    return Shape(written, key, summed=summed_columns(written, without=left_out), has_base=asked.base is not None)
+    has_base = asked.base is not None or asked.undoing is not None
+    return Shape(written, key, summed=summed_columns(written, without=left_out), has_base=has_base)
 
 
 def _require_moments(asked: InPlace, name: str) -> None:
@@ -157,7 +164,7 @@ def _require_moments(asked: InPlace, name: str) -> None:
         raise RefusedInPlace(asked.target, [f"column {name!r} ({found.pg_type}) does not tell when a row was written"])
 
 
-def _states(asked: InPlace, stored: StoredState) -> dict[Side, StoredState]:
+def _states(asked: InPlace, stored: StoredState) -> dict[Side, State]:
     if asked.base is None:
         return {"after": stored}
     columns = [[(c.name, c.pg_type, c.arrow) for c in s.manifest.columns] for s in (asked.stored, asked.base)]

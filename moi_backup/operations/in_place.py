@@ -13,6 +13,7 @@ import msgspec
 from moi_backup.errors import MoiError
 from moi_backup.model.conflict_policy import ConflictPolicy
 from moi_backup.model.day import DayRange
+from moi_backup.model.restore_record import FileReference
 from moi_backup.model.table import Column, TableName
 from moi_backup.operations.stored_table import StoredTable
 from moi_backup.postgres.arrow_session import ArrowSession
@@ -38,13 +39,17 @@ class RefusedInPlace(MoiError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InPlace:
-    """What is asked of one table: its state in the backup, and the options as in `RestoreRequest`."""
+    """What is asked of one table: its state in the backup, and the options as in `RestoreRequest`.
+
+    `undoing` is the list of the changes that are undone: with them the backup's state becomes the base of a merge.
+    """
 
     target: TableName
     stored: StoredTable
     days: DayRange | None
     policy: ConflictPolicy
     base: StoredTable | None = None
+    undoing: FileReference | None = None
     newer_by: str | None = None
     where: str | None = None
     disable_triggers: bool = False
