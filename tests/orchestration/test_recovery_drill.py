@@ -66,7 +66,7 @@ def test_a_drill_of_some_tables_forecasts_the_rest(platform: Platform) -> None:
 def test_a_failing_drill_fails_its_run_and_the_check(platform: Platform) -> None:
     """A lost object: the failure names what cannot be recovered, and the report is shown nevertheless."""
     platform.run("full_backup")
-    chunk = sorted((platform.folder / "repository").glob("chunks/public.meta_import_data/*/*.parquet"))[0]
+    chunk = min((platform.folder / "repository").glob("chunks/public.meta_import_data/*/*.parquet"))
     chunk.unlink()
     result = drill(platform)
     told = failure_of(result)
