@@ -160,6 +160,10 @@ def _require_moments(asked: InPlace, name: str) -> None:
     found = next((column for column in asked.stored.manifest.restorable if column.name == name), None)
     if found is None:
         raise RefusedInPlace(asked.target, [f"it has no column {name!r} to tell the newer row by"])
+    if found.encoding == "text" and found.pg_type.startswith("timestamp"):
+        raise RefusedInPlace(
+            asked.target, [f"column {name!r} holds infinite moments, which have no order in the backup"]
+        )
     if not found.arrow.startswith(("timestamp", "date32")):
         raise RefusedInPlace(asked.target, [f"column {name!r} ({found.pg_type}) does not tell when a row was written"])
 

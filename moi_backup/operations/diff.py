@@ -97,6 +97,12 @@ def _tables(request: DiffRequest, before: Side, after: Side) -> tuple[list[Table
         )
     sides = [side for side in (before, after) if isinstance(side, StoredSide)]
     uncovered = {table: side for table in sorted(everything) for side in sides if not side.covers(table)}
+    if request.tables is not None and uncovered:
+        raise UsageError(
+            "; ".join(f"{table} is not covered by {side.manifest.id}" for table, side in uncovered.items()) + ".",
+            meaning="That backup is limited to other tables and says nothing of it.",
+            remedy="Name a backup that covers the table (moi-backup backups shows what each covers).",
+        )
     notes = tuple(
         f"{table} is not covered by {side.manifest.id}, and not compared." for table, side in uncovered.items()
     )

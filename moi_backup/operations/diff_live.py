@@ -39,10 +39,7 @@ Runs = Sequence[tuple[str, str]] | None
 
 @dataclass(frozen=True)
 class LiveSide:
-    """The tables that are there, as the snapshot shows them.
-
-    `refused` are those of which the role may not read every row.
-    """
+    """The tables that are there, as the snapshot shows them; of `refused` ones the role may not read every row."""
 
     state: ComparedState
     conn: Connection

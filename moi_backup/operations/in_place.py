@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import duckdb
 import msgspec
 
 from moi_backup.errors import MoiError
@@ -17,7 +19,7 @@ from moi_backup.operations.stored_table import StoredTable
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.export import RowSource
 from moi_backup.postgres.identifiers import qualified, quote_literal
-from moi_backup.postgres.restore_checks import check_columns, regclass
+from moi_backup.postgres.restore_checks import check_columns, family, regclass
 from moi_backup.postgres.session import session_settings
 from moi_backup.postgres.staged_changes import StagedChanges
 
@@ -58,6 +60,20 @@ class InPlace:
         return None if self.days is None else [(self.days.first, self.days.last)]
 
 
+@contextmanager
+def comparison_errors(table: TableName) -> Generator[None]:
+    """What goes wrong in the comparison itself (a full disk above all) is a failure of this table."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise MoiError(
+            f"{table} could not be compared: {error}",
+            meaning="Nothing was written to it.",
+            remedy="Rows that do not fit into memory go to the repository's folder for temporary files: look whether "
+            "its disk is full, or restore fewer days at once.",
+        ) from error
+
+
 class LiveTable(NamedTuple):
     """The live side: how its rows are read, and where changes of them are staged."""
 
@@ -82,6 +98,9 @@ def live_table(session: ArrowSession, asked: InPlace) -> LiveTable:
         raise RefusedInPlace(target, ["it does not exist"])
     if found[0][0] not in ("r", "p"):
         raise RefusedInPlace(target, ["it is not a table"])
+    foreign = f"SELECT FROM pg_catalog.pg_class WHERE relkind = 'f' AND oid IN {family(target)}"
+    if session.rows(f"SELECT EXISTS ({foreign})")[0][0]:
+        raise RefusedInPlace(target, ["a partition of it is a table of another server, which no lock keeps still"])
     only = found[0][0] == "r"
     staged = StagedChanges(target, _columns(session, asked), only=only)
     if manifest.day is not None and manifest.day.column not in _live_columns(session, target):

@@ -14,7 +14,7 @@ from moi_backup.lake.parquet import ChunkWriter
 from moi_backup.lake.untyped import arrow
 from moi_backup.model.restore_record import FileReference
 from moi_backup.operations.decide_in_place import Decided
-from moi_backup.operations.progress import Progress
+from moi_backup.operations.progress import Progress, Within
 from moi_backup.operations.store_undo import UndoRequest, store_undo
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository.leases import Lease
@@ -51,7 +51,9 @@ class KeepReplaced:
             changes=path,
             transaction=int(decided.session.rows("SELECT pg_catalog.txid_current()")[0][0]),
         )
-        manifest = store_undo(self.workspace, self.lease, self.url, request, progress=self.progress)
+        manifest = store_undo(
+            self.workspace, self.lease, self.url, request, progress=Within(self.progress, what="kept for an undo")
+        )
         path.unlink()
         listed = [FileReference(str(file["digest"]), int(file["size"])) for file in manifest.files]
         return Kept(manifest.id, listed[0] if listed else None)

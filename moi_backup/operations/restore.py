@@ -76,6 +76,7 @@ def plan_restore(
 ) -> RestorePlan:
     """What `restore` would do now. Raises UsageError for what cannot be asked of this backup; writes nothing."""
     reading = open_for_reading(workspace, warn=(progress or Silent()).warn)
+    check_request(request, preview=True)
     prepared = _prepare(reading, url, request, workspace.configuration)
     if request.in_place:
         prepared = _with_changes(workspace, prepared, url, progress or Silent())
@@ -90,6 +91,7 @@ def restore(
     The result says which succeeded, and in its notes what was read from the copy.
     """
     progress = progress or Silent()
+    check_request(request)
     begun = begin_restore(workspace, request)
     reading = open_for_reading(workspace, warn=progress.warn)
     with alone(workspace, reading, in_place=request.in_place, wait=request.wait, progress=progress) as lease:
@@ -158,7 +160,6 @@ def _openable(
 
 
 def _prepare(reading: Reading, url: str, request: RestoreRequest, configuration: Configuration) -> _Prepared:
-    check_request(request)
     repository = reading.repository
     backup = resolve_backup(repository, reading.chain, request.backup)
     names = _tables(backup, request)

@@ -33,7 +33,7 @@ from moi_backup.postgres.export import RowSource, select_rows
 from moi_backup.postgres.identifiers import quote_literal
 from moi_backup.postgres.located_rows import PLACE, select_located
 
-BLOCK_ROWS = 250_000
+BLOCK_ROWS = 100_000
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from moi_backup.cli.backup_document import BackupDocument
+from moi_backup.cli.diff_document import DiffDocument
 from moi_backup.cli.restore_document import PlanDocument, RestoreDocument
 from moi_backup.cli.secret_file import KeyDocument
 from moi_backup.model.drill import DrillReport
@@ -53,6 +54,7 @@ DOCUMENTS: dict[str, Any] = {
     "bisect": Bisection,
     "restores": RestoreList,
     "restores RESTORE_ID": RestoreRecord,
+    "diff": DiffDocument,
     "expire": Expiry,
     "undelete": Expiry,
     "prune --dry-run": PrunePlan,

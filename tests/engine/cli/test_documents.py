@@ -35,6 +35,7 @@ CALLS: dict[str, list[str]] = {
     "bisect": ["bisect", "meta_import_data", "--where", "id = 7"],
     "restores": ["restores"],
     "restores RESTORE_ID": ["restores", "20"],  # the only restore: a unique prefix
+    "diff": ["diff", "latest", "live", "--rows"],
     "backups --trash": ["backups", "--trash"],
     "expire": ["expire", "20"],  # the only backup: a unique prefix
     "undelete": ["undelete", "20"],

@@ -14,6 +14,7 @@ from moi_backup.errors import SourceError, UsageError
 from moi_backup.model.day import DayRange
 from moi_backup.model.diff import DiffRequest, DiffResult, RowChange, TableDiff
 from moi_backup.model.table import TableName
+from moi_backup.operations.copy_repository import copy_repository
 from moi_backup.operations.diff import diff
 from moi_backup.operations.diff_live import live_side
 from moi_backup.operations.progress import Silent
@@ -147,6 +148,18 @@ def test_a_table_of_one_side_alone_is_said(edited: tuple[Deployment, str, str]) 
         compare(deployment, "live", "live")
 
 
+def test_a_table_that_a_backup_does_not_cover_is_no_difference(edited: tuple[Deployment, str, str]) -> None:
+    """A backup of certain tables is compared on these alone, with a note on the others; asking for one is refused."""
+    deployment, before, _ = edited
+    limited = deployment.back_up(tables=(META,)).manifest.id
+    result, _ = compare(deployment, before, limited)
+    assert [table.table for table in result.tables] == [META]
+    assert all("not covered" in note for note in result.notes)
+    assert len(result.notes) == 2
+    with pytest.raises(UsageError, match="not covered"):
+        compare(deployment, before, limited, tables=(TableName("public", "nothing_yet"),))
+
+
 CHANGES = {
     "ALTER TABLE t ADD extra int DEFAULT 3": ("extra", False, 0),
     "ALTER TABLE t DROP big": ("big", False, 0),
@@ -232,3 +245,16 @@ def test_nothing_is_left_behind(edited: tuple[Deployment, str, str], tmp_path: P
     assert deployment.objects() == objects
     assert list((tmp_path / "state" / "scratch").iterdir()) == []
     assert list(itertools.islice((deployment.folder / "repository" / "tmp").iterdir(), 1)) == []
+
+
+def test_what_the_repository_lost_is_read_from_the_copy(edited: tuple[Deployment, str, str], tmp_path: Path) -> None:
+    """With a configured copy a damaged chunk disturbs nothing, and the answer says where its rows came from."""
+    deployment, before, _ = edited
+    place = tmp_path / "copy"
+    deployment.configure(f'[repository]\ncopy = "{place}"\n')
+    copy_repository(deployment.workspace)
+    for chunk in (deployment.folder / "repository" / "chunks" / "public.meta_import_data").rglob("*.parquet"):
+        chunk.write_bytes(b"")
+    result, _ = compare(deployment, before, "live")
+    assert counts(table_of(result, META.name)) == (1, 3, 3, 1994)
+    assert any("read from the copy" in note for note in result.notes)
