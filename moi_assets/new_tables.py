@@ -38,7 +38,7 @@ def restored_everything(result: RestoreResult) -> dg.MaterializeResult:
 
 
 def _failure(result: RestoreResult, done: int) -> str:
-    errors = [table.error for table in result.tables if not table.done]
+    errors = [f"{table.target} ({table.status}): {table.error}" for table in result.tables if not table.done]
     return "\n".join([f"Restored {done} of {len(result.tables)} tables.", *errors, *result.problems])
 
 

@@ -269,8 +269,24 @@ class Decision:
         )
         return self.sets.rows(query, extra=((DAY, pa.string()),))
 
+    def conflict_keys(self, most: int) -> list[str]:
+        """The first keys in conflict as text, `column=value` each; without a key all columns are one."""
+        shape = self.sets.shape
+        names = shape.key if shape.key is not None else tuple(column.name for column in shape.columns)
+        texts = ", ".join(f"CAST(x.{shape.field(name)} AS VARCHAR)" for name in names)
+        found = " UNION ".join(
+            f"SELECT {texts} FROM {side} AS x JOIN groups ON groups.k IS NOT DISTINCT FROM x.k AND groups.conflict"
+            for side in ("gone", "come")
+        )
+        rows = self.sets.sql(f"{found} ORDER BY ALL NULLS FIRST LIMIT {most}")
+        return [", ".join(f"{name}={_told(value)}" for name, value in zip(names, row, strict=True)) for row in rows]
+
     def _fields(self, alias: str) -> str:
         return ", ".join(f"{alias}.{field}" for field in self.sets.shape.fields)
+
+
+def _told(value: str | None) -> str:
+    return "NULL" if value is None else value
 
 
 def _moved(before: Any, less: Any, more: Any) -> Any:

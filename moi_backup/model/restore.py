@@ -83,7 +83,8 @@ class DayChange(msgspec.Struct, frozen=True, kw_only=True):
 class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore in place does to one table, in rows.
 
-    `unchanged` rows are live as in the backup; `conflicts` counts keys whose rows differ on both sides;
+    `unchanged` rows are live as in the backup; `conflicts` counts keys whose rows differ on both sides, and
+    `conflict_keys` tells the first of them;
     `renumbered` rows get another surrogate number than in the backup, because that one is taken. `days` are those with
     a difference; `columns` tells in how many updated rows each column changes. `live` is the digest of the live rows
     of the whole range before.
@@ -95,6 +96,7 @@ class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     unchanged: int
     conflicts: int
+    conflict_keys: tuple[str, ...] = ()
     renumbered: int = 0
     days: tuple[DayChange, ...] = ()
     columns: dict[str, int] = {}

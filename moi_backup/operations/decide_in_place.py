@@ -42,6 +42,9 @@ from moi_backup.postgres.user_triggers import (
     firing_triggers,
 )
 
+MOST_KEYS = 20
+"""Keys in conflict that are told one by one; the file that lists the changes has the rows of all of them."""
+
 
 @dataclass
 class Decided:
@@ -74,6 +77,7 @@ class Decided:
             kept=counts.kept,
             unchanged=sum(self.live.counts.values()) - counts.updated - counts.deleted - counts.kept,
             conflicts=counts.conflicts,
+            conflict_keys=tuple(self.decision.conflict_keys(MOST_KEYS)) if counts.conflicts else (),
             renumbered=self.renumbered,
             days=tuple(_days(self.decision)),
             columns=self.decision.changed_columns(),

@@ -51,7 +51,7 @@ def undo(workspace: Workspace, url: str, order: UndoOrder, *, progress: Progress
 
     Where there is nothing to undo the result has no table, and no record is kept. Raises UsageError without a reason.
     """
-    _require_reason(order)
+    require_reason(order)
     progress = progress or Silent()
     reading = open_for_reading(workspace, warn=progress.warn)
     with alone(workspace, reading, in_place=True, wait=order.wait, progress=progress) as lease:
@@ -221,7 +221,8 @@ def _request(order: UndoOrder, plan: RestorePlan) -> RestoreRequest:
     )
 
 
-def _require_reason(order: UndoOrder) -> None:
+def require_reason(order: UndoOrder) -> None:
+    """Raise UsageError when an undo is asked for without saying why."""
     if not order.reason.strip():
         raise UsageError(
             "An undo needs --reason TEXT.",

@@ -41,16 +41,18 @@ def test_a_restored_day_has_the_rows_and_the_digest_of_the_backup(platform: Plat
 
 
 def test_a_range_is_one_restore_from_the_chosen_backup(platform: Platform) -> None:
-    """An older backup's id brings back the older rows of all days of the range; a second time nothing is left to do."""
+    """An older backup's id brings back the older rows of all days of the range, and a second time replaces them."""
     platform.run("full_backup")
     older = platform.backups()[0].id
     before = rows_of(platform, "meta_import_data", "2025-10-01", "2025-10-07")
     platform.sql("UPDATE meta_import_data SET amount_spent = 0")
     platform.run("incremental_backup")
-    for _ in range(2):
+    for replaced in (0, len(before)):
         assert restore(platform, ("2025-10-01", "2025-10-07"), backup=older[:-2]).success
         last = platform.logged(RESTORED)[-1]
-        assert (last.metadata["backup"].value, last.metadata["rows replaced"].value) == (older, 0)
+        assert (last.metadata["backup"].value, last.metadata["rows replaced"].value) == (older, replaced)
+        platform.sql("UPDATE moi_restored.meta_import_data SET amount_spent = 1")
+    assert restore(platform, ("2025-10-01", "2025-10-07"), backup=older).success
     assert rows_of(platform, "moi_restored.meta_import_data", "2025-10-01", "2025-10-07") == before
 
 

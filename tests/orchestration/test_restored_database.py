@@ -38,15 +38,15 @@ def test_all_tables_of_a_backup_are_made_in_the_configured_schema(platform: Plat
 def test_what_exists_is_never_written_to(platform: Platform) -> None:
     """Into their own schemas the tables that live are refused, the lost one comes back, and the run fails with both."""
     platform.run("full_backup")
-    platform.sql("UPDATE google_import_data SET campaign = 'as it is now'")
+    platform.sql("UPDATE google_import_data SET currency_code = 'now'")
     lost = platform.sql("SELECT count(*) FROM meta_import_data")
     platform.sql("DROP TABLE meta_import_data CASCADE")
     result = restore(platform, own_schemas=True)
     told = failure_of(result)
     assert "Restored 1 of 3 tables." in told
-    assert "public.google_import_data: it exists" in told
+    assert "public.google_import_data (refused): public.google_import_data: it exists" in told
     assert platform.sql("SELECT count(*) FROM meta_import_data") == lost
-    assert platform.sql("SELECT DISTINCT campaign FROM google_import_data") == [("as it is now",)]
+    assert platform.sql("SELECT DISTINCT currency_code FROM google_import_data") == [("now",)]
     assert platform.logged(DATABASE) == []
 
 
