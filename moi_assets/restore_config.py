@@ -23,7 +23,7 @@ class PreviewConfig(dg.Config):
     """Which backup, into which table, and what decides where they differ: all that a plan token stands for."""
 
     backup: str = Field(
-        default="latest", description="Id of the backup (or the beginning of one), latest, or latest-full."
+        default="latest", description="Id of the backup (or the beginning of one), latest, latest-full, or a moment."
     )
     target: Literal["configured", "live"] = Field(
         default="configured",
