@@ -81,6 +81,8 @@ def tell_result(output: Output, result: RestoreResult) -> None:
             output.line(f"{table.status.capitalize()}: {table.error}")
         if table.changes is not None and table.changes.renumbered:
             output.line(f"{table.target}: {_renumbered(table.changes)}")
+        for drift in table.changes.drift if table.changes is not None else ():
+            output.line(f"{table.target}: {drift}")
         if table.undo:
             output.line(f"{table.target}: what was replaced is kept in backup {table.undo}")
     for note in result.notes:
@@ -115,6 +117,8 @@ def _tell_changes(output: Output, table: TablePlan, changes: TableChanges) -> No
         output.line(f"Columns that change: {columns}")
     if changes.renumbered:
         output.line(_renumbered(changes))
+    for drift in changes.drift:
+        output.line(f"{table.target}: {drift}")
     for trigger in changes.disabled_triggers:
         output.line(f"Trigger kept from firing: {trigger}")
 

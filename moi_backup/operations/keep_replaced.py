@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from moi_backup.lake.arrow_types import arrow_type
+from moi_backup.lake.left_values import LeftValues
 from moi_backup.lake.parquet import ChunkWriter
 from moi_backup.lake.untyped import arrow
 from moi_backup.model.restore_record import FileReference
@@ -46,7 +48,7 @@ class KeepReplaced:
         write_changes(path, decided)
         request = UndoRequest(
             target=decided.asked.target,
-            like=decided.asked.stored.manifest,
+            like=decided.table.manifest,
             days=decided.asked.days,
             restore=self.restore,
             reason=self.reason,
@@ -63,27 +65,49 @@ def write_changes(path: Path, decided: Decided) -> None:
 
     `gone`: a live row that went or changed, as it was; `come`: a row as it was written; `conflict_live` and
     `conflict_backup`: the rows of keys that differed on both sides; `renumbered`: a written row as the backup has it,
-    before it got another number.
+    before it got another number. Columns of the backup that are not written stand after the table's, and are NULL but
+    for rows of the backup (`come`, `conflict_backup`).
     """
-    shape, ring = decided.decision.sets.shape, decided.live.ring
+    left = decided.table.plan.left
+    rows, ring = (*decided.decision.sets.shape.columns, *left), decided.live.ring
     name = CHANGE
-    while name in {column.name for column in shape.columns}:
+    while name in {column.name for column in rows}:
         name += "_"
-    day = decided.asked.stored.manifest.day
-    columns = (*shape.columns, Column(name, "text", "native", "string"))
+    day = decided.table.manifest.day
+    columns = (*rows, Column(name, "text", "native", "string"))
     writer = ChunkWriter(path, columns=columns, day_column=None if day is None else day.column, ring=ring)
     for change, tables in _changes(decided):
         for table in tables:
             kinds = arrow.repeat(arrow.scalar(change, pa.string()), table.num_rows)
-            writer.write(table.select([column.name for column in shape.columns]).append_column(name, kinds))
+            whole = _with_columns(table, left)
+            writer.write(whole.select([column.name for column in rows]).append_column(name, kinds))
     writer.close()
 
 
 def _changes(decided: Decided) -> Iterator[tuple[str, Iterator[pa.Table]]]:
     decision = decided.decision
+    values = _left_values(decided)
     yield "gone", decision.replaced()
-    yield "come", decision.written(number="\x00number", place="\x00place")
+    yield "come", values.written() if values else decision.written(number="\x00number", place="\x00place")
     yield "conflict_live", decision.conflicts("gone")
-    yield "conflict_backup", decision.conflicts("come")
+    yield "conflict_backup", values.conflicts() if values else decision.conflicts("come")
     if decided.renumbered:
         yield "renumbered", decision.unlike()
+
+
+def _left_values(decided: Decided) -> LeftValues | None:
+    """What the backup has in columns that are not written; None where it has no such column."""
+    if not decided.table.plan.left:
+        return None
+    values, stored = LeftValues(decided.decision.sets, decided.table.plan.left), decided.stored
+    values.add(stored.stored.rows_of(stored.chunks, values.days))
+    return values
+
+
+def _with_columns(rows: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """The rows with NULLs in those of the columns that they lack."""
+    for column in columns:
+        if column.name not in rows.column_names:
+            kind = arrow_type(column.arrow)
+            rows = rows.append_column(pa.field(column.name, kind), arrow.nulls(rows.num_rows, kind))
+    return rows
