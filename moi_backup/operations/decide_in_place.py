@@ -202,7 +202,7 @@ def _staged(
         *_conflicts(asked, counts.conflicts),
         *(() if asked.disable_triggers else check_triggers(rows, asked.target, events)),
         *check_rules(rows, asked.target, events),
-        *check_values(rows, staged, added=table.plan.added),
+        *check_values(rows, staged, added=table.plan.added, filled=surrogate.column if surrogate is not None else None),
         *check_unique_keys(rows, staged),
         *check_references(rows, staged),
         *check_parents(rows, staged),

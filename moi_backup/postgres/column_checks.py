@@ -10,13 +10,18 @@ from moi_backup.postgres.restore_checks import Refusal, Rows
 from moi_backup.postgres.staged_changes import StagedChanges
 
 
-def check_values(rows: Rows, staged: StagedChanges, *, added: Sequence[LiveColumn]) -> tuple[Refusal, ...]:
-    """Columns that are NOT NULL: without a value in rows that come, or `added` ones without a default."""
-    return (*_nulls(rows, staged), *_without_default(rows, staged, added))
+def check_values(
+    rows: Rows, staged: StagedChanges, *, added: Sequence[LiveColumn], filled: str | None
+) -> tuple[Refusal, ...]:
+    """Columns that are NOT NULL: without a value in rows that come, or `added` ones without a default.
+
+    `filled` is the column of surrogate numbers, which get their values when rows are written.
+    """
+    return (*_nulls(rows, staged, filled), *_without_default(rows, staged, added))
 
 
-def _nulls(rows: Rows, staged: StagedChanges) -> list[Refusal]:
-    required = [column.name for column in staged.written if column.not_null]
+def _nulls(rows: Rows, staged: StagedChanges, filled: str | None) -> list[Refusal]:
+    required = [column.name for column in staged.written if column.not_null and column.name != filled]
     if not required:
         return []
     counts = ", ".join(f"count(*) FILTER (WHERE {quote_identifier(name)} IS NULL)" for name in required)

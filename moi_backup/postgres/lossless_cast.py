@@ -15,9 +15,10 @@ from moi_backup.model.column_plan import Carried
 from moi_backup.model.table import Column
 from moi_backup.postgres.arrow_session import ArrowSession, Refused
 from moi_backup.postgres.identifiers import quote_literal
-from moi_backup.postgres.types import select_expression, text_expression
+from moi_backup.postgres.types import base_type, select_expression, text_expression
 
 NO_SUCH_CAST, NO_SUCH_TYPE = ("42846",), ("42704", "3F000")
+_TEXTS = ("text", "character varying", "character")
 STAGED, NUMBER = "moi_cast", "moi_number"
 
 
@@ -52,17 +53,23 @@ class Cast:
 
     def function_sql(self) -> str:
         """What makes `loses` work in this session."""
-        stored, form = self.stored.pg_type, self.form.pg_type
-        forth = self._forth("v")
-        back = f"({forth if self.back else f'({text_expression(form, forth)})'})::{stored}"
+        stored = self.stored.pg_type
         body = f"""BEGIN
-  RETURN ({text_expression(stored, "v")}) IS DISTINCT FROM ({text_expression(stored, back)});
+  RETURN ({text_expression(stored, "v")}) IS DISTINCT FROM ({self._text_back("v")});
 EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN RETURN true;
 END"""
         return (
             f"CREATE FUNCTION pg_temp.moi_loses_{self.number}(v {stored}) RETURNS boolean"
             f" LANGUAGE plpgsql IMMUTABLE AS {quote_literal(body)}"
         )
+
+    def _text_back(self, value: str) -> str:
+        """The text of the value after the way back. A cast to varchar(n) would cut off what was added on the way."""
+        stored, forth = self.stored.pg_type, self._forth(value)
+        text = text_expression(self.form.pg_type, forth)
+        if base_type(stored) in _TEXTS:
+            return text
+        return text_expression(stored, f"({forth if self.back else f'({text})'}::{stored})")
 
     def _forth(self, value: str) -> str:
         source = value if self.direct else f"({text_expression(self.stored.pg_type, value)})"

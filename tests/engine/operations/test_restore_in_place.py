@@ -52,7 +52,10 @@ OBSTACLES = [
         "of_sale",
         "ALTER TABLE lines ADD CONSTRAINT of_sale FOREIGN KEY (sale) REFERENCES sales ON DELETE CASCADE; " + REFERRING,
     ),
-    ("column more", "ALTER TABLE sales ADD COLUMN more int NOT NULL DEFAULT 7, ALTER COLUMN more DROP DEFAULT"),
+    (
+        "column more",
+        "ALTER TABLE sales ADD COLUMN more int NOT NULL DEFAULT 7; ALTER TABLE sales ALTER COLUMN more DROP DEFAULT",
+    ),
     ("column day", "ALTER TABLE sales ALTER COLUMN day TYPE timestamp"),
     ("day column", "ALTER TABLE sales RENAME COLUMN day TO date"),
     ("does not exist", "DROP TABLE sales"),
