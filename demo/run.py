@@ -6,7 +6,7 @@ import time
 from datetime import date, timedelta
 from typing import Any
 
-from demo import shop
+from demo import damage, shop
 from demo.exports import Export
 from demo.place import Place
 from demo.processes import run_dagster
@@ -49,6 +49,7 @@ def _tell(story: Story, place: Place, *, rows: int) -> None:
         day = shop.busiest_day(live, "meta_import_data", days=week)
         _restore_in_dagster(story, place, server, live, day)
         _everything(story, server, before)
+        damage.tell(story, live, week)
     say(f"\nAll promises kept, in {time.monotonic() - began:.0f} s.")
     say("Next: `make up` starts the platform and prints the address of the Dagster UI, with these backups in it:")
     say("   Assets > meta_import_data_snapshot shows the days; meta_import_data_restored > Materialize restores one.")

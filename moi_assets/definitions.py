@@ -12,8 +12,12 @@ import dagster as dg
 
 from moi_assets.assets.backup import build_backup
 from moi_assets.assets.live_tables import live_table_specs
+from moi_assets.assets.previews import build_previews
+from moi_assets.assets.recovery_drill import build_recovery_drill
 from moi_assets.assets.restored import build_restored
+from moi_assets.assets.restored_database import build_restored_database
 from moi_assets.assets.snapshots import build_snapshots
+from moi_assets.checks.drill_passed import build_drill_passed
 from moi_assets.checks.snapshot_checks import build_snapshot_checks
 from moi_assets.jobs import build_jobs
 from moi_assets.partitions import daily_partitions
@@ -52,9 +56,12 @@ def _definitions(configuration: Configuration, resource_overrides: dict[str, Any
             *live_table_specs(tables),
             build_backup(tables, partitions),
             *snapshots,
+            *build_previews(tables, partitions),
             *build_restored(tables, partitions),
+            build_restored_database(configuration.restore.schema),
+            build_recovery_drill(),
         ],
-        asset_checks=build_snapshot_checks(tables),
+        asset_checks=[*build_snapshot_checks(tables), build_drill_passed()],
         jobs=jobs,
         sensors=[build_backup_age_sensor(jobs[1])],
         resources={"workspace": WorkspaceResource(folder=str(PROJECT)), **resource_overrides},

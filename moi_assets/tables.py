@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Literal
 
 import dagster as dg
 
@@ -41,6 +42,15 @@ class TableAssets:
     def restored(self) -> dg.AssetKey:
         """Its days written back."""
         return dg.AssetKey(f"{self.slug}_restored")
+
+    @property
+    def preview(self) -> dg.AssetKey:
+        """What writing its days back would do."""
+        return dg.AssetKey(f"{self.slug}_restore_preview")
+
+    def target_of(self, chosen: Literal["configured", "live"]) -> TableName:
+        """The table that a restore writes to."""
+        return self.table if chosen == "live" else self.target
 
 
 def table_assets(configuration: Configuration) -> tuple[TableAssets, ...]:

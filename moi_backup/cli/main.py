@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "show": "show",
     "restore": "restore",
     "restores": "restores",
+    "undo": "undo",
     "verify": "verify",
     "drill": "drill",
     "drills": "drills",

@@ -109,7 +109,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
         jobs=jobs,
         damaged=damaged,
     )
-    check_request(request)
+    check_request(request, preview=dry_run)
     return _restore(invocation, request, target_url(invocation, to), dry_run=dry_run)
 
 

@@ -18,6 +18,7 @@ class PlannedTable(msgspec.Struct, frozen=True, kw_only=True):
     days: int
     changes: TableChanges | None
     refusal: str
+    backup: str
 
 
 class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,7 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     on_conflict: str
     where: str
     token: str
+    undoes: str
     tables: tuple[PlannedTable, ...]
     notes: tuple[str, ...]
 
@@ -62,6 +64,7 @@ class RestoredTable(msgspec.Struct, frozen=True, kw_only=True):
     equal: bool
     undo: str
     error: str
+    backup: str
     seconds: float
     instead: tuple[InsteadDay, ...]
 
@@ -71,6 +74,7 @@ class RestoreDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     backup: str
+    undoes: str
     address: str
     complete: bool
     reason: str
@@ -90,6 +94,7 @@ def plan_document(plan: RestorePlan) -> PlanDocument:
         on_conflict=plan.on_conflict,
         where=plan.where,
         token=plan.token,
+        undoes=plan.undoes,
         tables=tuple(
             PlannedTable(
                 name=str(table.table),
@@ -99,6 +104,7 @@ def plan_document(plan: RestorePlan) -> PlanDocument:
                 days=table.days,
                 changes=table.changes,
                 refusal=table.refusal,
+                backup=table.backup or plan.backup,
             )
             for table in plan.tables
         ),
@@ -111,6 +117,7 @@ def result_document(result: RestoreResult) -> RestoreDocument:
     return RestoreDocument(
         id=result.id,
         backup=result.backup,
+        undoes=result.undoes,
         address=result.address,
         complete=result.complete,
         reason=result.reason,
@@ -126,6 +133,7 @@ def result_document(result: RestoreResult) -> RestoreDocument:
                 equal=_equal(table),
                 undo=table.undo,
                 error=table.error,
+                backup=table.backup or result.backup,
                 seconds=table.seconds,
                 instead=tuple(
                     InsteadDay(

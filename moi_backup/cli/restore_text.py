@@ -27,8 +27,7 @@ _COUNTS = ("inserted", "updated", "deleted", "kept", "unchanged", "conflicts")
 def tell_plan(output: Output, plan: RestorePlan, *, timezone: str) -> None:
     """The plan, table by table; of a restore in place the changes by day as well."""
     days = f", days {plan.days}" if plan.days is not None else ""
-    taken = wording.local_time(plan.taken_at, timezone=timezone)
-    output.line(f"Restore of {plan.backup}, taken {taken}, to {plan.address}{days}")
+    output.line(f"{_what_plan(plan, timezone=timezone)} {plan.address}{days}")
     output.table(
         ("table", "to", "action", "rows", "days", *_COUNTS, "why not"),
         [
@@ -57,7 +56,8 @@ def tell_plan(output: Output, plan: RestorePlan, *, timezone: str) -> None:
 
 def tell_result(output: Output, result: RestoreResult) -> None:
     """What became of every table."""
-    output.line(f"Restore of {result.backup} to {result.address}")
+    what = f"Undo of {result.undoes} at" if result.undoes else f"Restore of {result.backup} to"
+    output.line(f"{what} {result.address}")
     output.table(
         ("table", "to", "status", "rows", *_COUNTS, "time", "digest of the rows read back"),
         [
@@ -81,6 +81,8 @@ def tell_result(output: Output, result: RestoreResult) -> None:
             output.line(f"{table.status.capitalize()}: {table.error}")
         if table.changes is not None and table.changes.renumbered:
             output.line(f"{table.target}: {_renumbered(table.changes)}")
+        if table.changes is not None and table.changes.conflicts:
+            output.line(f"{table.target}: {_conflicts(table.changes)}")
         for drift in table.changes.drift if table.changes is not None else ():
             output.line(f"{table.target}: {drift}")
         if table.undo:
@@ -117,10 +119,24 @@ def _tell_changes(output: Output, table: TablePlan, changes: TableChanges) -> No
         output.line(f"Columns that change: {columns}")
     if changes.renumbered:
         output.line(_renumbered(changes))
+    if changes.conflicts:
+        output.line(_conflicts(changes))
     for drift in changes.drift:
         output.line(f"{table.target}: {drift}")
     for trigger in changes.disabled_triggers:
         output.line(f"Trigger kept from firing: {trigger}")
+
+
+def _what_plan(plan: RestorePlan, *, timezone: str) -> str:
+    if plan.undoes:
+        return f"Undo of {plan.undoes} at"
+    return f"Restore of {plan.backup}, taken {wording.local_time(plan.taken_at, timezone=timezone)}, to"
+
+
+def _conflicts(changes: TableChanges) -> str:
+    more = changes.conflicts - len(changes.conflict_keys)
+    rest = f"; and {more:,} more" if more > 0 else ""
+    return f"Differ on both sides: {'; '.join(changes.conflict_keys)}{rest}"
 
 
 def _renumbered(changes: TableChanges) -> str:

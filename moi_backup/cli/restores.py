@@ -53,12 +53,23 @@ def _row(restore: ListedRestore, *, timezone: str) -> tuple[str, ...]:
         restore.by,
         restore.backup,
         f"{', '.join(restore.tables)} at {restore.address}",
-        restore.policy or "new tables",
+        f"undo of {restore.undoes}" if restore.undoes else restore.policy or "new tables",
         *map(wording.count, (restore.inserted, restore.updated, restore.deleted)),
         restore.status,
-        ", ".join(restore.undo) or "-",
+        _undo(restore, timezone=timezone),
         restore.reason,
     )
+
+
+def _undo(restore: ListedRestore, *, timezone: str) -> str:
+    """Whether it can still be undone, and until when that is sure."""
+    undone = [f"undone by {', '.join(restore.undone_by)}"] if restore.undone_by else []
+    if not restore.undo:
+        return "; ".join([*undone, "nothing to undo"])
+    if not restore.can_undo:
+        return "; ".join([*undone, "expired"])
+    until = restore.undo_held_until
+    return "; ".join([*undone, f"until {wording.local_time(until, timezone=timezone)}" if until else "yes, not held"])
 
 
 def _shown(invocation: Invocation, text: str) -> int:
@@ -85,6 +96,7 @@ def _shown(invocation: Invocation, text: str) -> int:
 def _facts(record: RestoreRecord, *, timezone: str) -> list[tuple[str, str]]:
     seconds = wording.seconds_between(record.at, record.finished_at)
     how = f"in place, {record.policy}" if record.in_place else "into new tables"
+    how = f"undo of {record.undoes}" if record.undoes else how
     limits = [f"days {record.days}"] if record.days is not None else []
     limits += [f"where {record.where}"] if record.where else []
     base = f", compared with {record.base}" if record.base else ""

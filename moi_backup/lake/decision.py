@@ -200,25 +200,42 @@ class Decision:
             f"{query} AND x.id NOT IN (SELECT gone FROM pairs) ORDER BY x.id", extra=((PLACE, pa.string()),)
         )
 
-    def replaced(self) -> Iterator[pa.Table]:
-        """All live rows that go or change, as they are before, with their place as the last column."""
-        query = f"SELECT {self._fields('x')}, x.{PLACE} FROM gone AS x WHERE x.id IN (SELECT id FROM gone_taken)"
-        return self.sets.rows(f"{query} ORDER BY x.id", extra=((PLACE, pa.string()),))
+    def taken(self, side: str) -> Iterator[pa.Table]:
+        """The `gone` rows that go or change, as they were; the `come` rows as they are written. Last their day."""
+        query = f"SELECT {self._fields('x')}, x.{DAY} FROM {side} AS x WHERE x.id IN (SELECT id FROM {side}_taken)"
+        return self.sets.rows(f"{query} ORDER BY x.id", extra=((DAY, pa.string()),))
 
     def unlike(self) -> Iterator[pa.Table]:
-        """The rows that `expected_rows.renumber` changed, as they are in the backup."""
-        return self.sets.rows(f"SELECT {self._fields('x')} FROM unlike AS x ORDER BY x.id")
+        """The rows that `expected_rows.renumber` changed, as they are in the backup; last their day."""
+        query = f"SELECT {self._fields('x')}, x.{DAY} FROM unlike AS x ORDER BY x.id"
+        return self.sets.rows(query, extra=((DAY, pa.string()),))
 
     def conflicts(self, side: str) -> Iterator[pa.Table]:
-        """The rows of the groups in conflict: `gone` the live ones, `come` the backup's; last whether those win."""
+        """The rows of the groups in conflict: `gone` the live ones, `come` the backup's; last their day."""
         query = (
-            f"SELECT {self._fields('x')}, groups.takes FROM {side} AS x JOIN groups"
+            f"SELECT {self._fields('x')}, x.{DAY} FROM {side} AS x JOIN groups"
             " ON groups.k IS NOT DISTINCT FROM x.k AND groups.conflict ORDER BY x.id"
         )
-        return self.sets.rows(query, extra=(("backup_wins", pa.bool_()),))
+        return self.sets.rows(query, extra=((DAY, pa.string()),))
+
+    def conflict_keys(self, most: int) -> list[str]:
+        """The first keys in conflict as text, `column=value` each; without a key all columns are one."""
+        shape = self.sets.shape
+        names = shape.key if shape.key is not None else tuple(column.name for column in shape.columns)
+        texts = ", ".join(f"CAST(x.{shape.field(name)} AS VARCHAR)" for name in names)
+        found = " UNION ".join(
+            f"SELECT {texts} FROM {side} AS x JOIN groups ON groups.k IS NOT DISTINCT FROM x.k AND groups.conflict"
+            for side in ("gone", "come")
+        )
+        rows = self.sets.sql(f"{found} ORDER BY ALL NULLS FIRST LIMIT {most}")
+        return [", ".join(f"{name}={_told(value)}" for name, value in zip(names, row, strict=True)) for row in rows]
 
     def _fields(self, alias: str) -> str:
         return ", ".join(f"{alias}.{field}" for field in self.sets.shape.fields)
+
+
+def _told(value: str | None) -> str:
+    return "NULL" if value is None else value
 
 
 def _moved(before: Any, less: Any, more: Any) -> Any:

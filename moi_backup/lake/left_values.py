@@ -46,7 +46,7 @@ class LeftValues:
             self._insert(day, numbers, table.take(arrow.array(numbers - first)))
 
     def written(self) -> Iterator[pa.Table]:
-        """The rows that are written, as they are in the sets, with these columns after theirs."""
+        """The rows that are written, as they are in the sets, with their day and these columns after theirs."""
         return self._rows("come.id IN (SELECT id FROM come_taken)")
 
     def conflicts(self) -> Iterator[pa.Table]:
@@ -57,10 +57,11 @@ class LeftValues:
         fields = ", ".join(f"come.{field}" for field in self._sets.shape.fields)
         left = ", ".join(f"v.v{number}" for number in range(len(self._columns)))
         query = (
-            f"SELECT {fields}, {left} FROM come JOIN {_LEFT} AS v ON v.{DAY} = come.{DAY} AND v.{PLACE} = come.{PLACE}"
-            f" WHERE {which} ORDER BY come.id"
+            f"SELECT {fields}, come.{DAY}, {left} FROM come JOIN {_LEFT} AS v"
+            f" ON v.{DAY} = come.{DAY} AND v.{PLACE} = come.{PLACE} WHERE {which} ORDER BY come.id"
         )
-        return self._sets.rows(query, extra=[(column.name, arrow_type(column.arrow)) for column in self._columns])
+        left_types = [(column.name, arrow_type(column.arrow)) for column in self._columns]
+        return self._sets.rows(query, extra=[(DAY, pa.string()), *left_types])
 
     def _create(self) -> None:
         schema = schema_of(self._columns)

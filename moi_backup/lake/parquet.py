@@ -97,7 +97,12 @@ def read_rows(
 
     Raises WrongKey for a column under a key that the ring has not.
     """
-    wanted = schema_of(columns if columns is not None else table.columns)
+    yield from read_columns(path, columns if columns is not None else table.columns, ring=ring)
+
+
+def read_columns(path: Path, columns: Sequence[Column], *, ring: KeyRing = PLAIN) -> Iterator[pa.Table]:
+    """These columns of a file in stored order as canonical tables, one row group at a time; raises as `read_rows`."""
+    wanted = schema_of(columns)
     names = [column_in_file(name, ring) for name in wanted.names]
     with pq.ParquetFile(str(path), decryption_properties=decryption(ring)) as file:
         for index in range(file.num_row_groups):

@@ -68,6 +68,11 @@ def column_in_file(name: str, ring: KeyRing) -> str:
     return name.encode().hex() if ring.encrypted else name
 
 
+def name_of_column(name: str, ring: KeyRing) -> str:
+    """The column that is called so in the files of a repository."""
+    return bytes.fromhex(name).decode() if ring.encrypted else name
+
+
 def scopes_in_file(columns: Sequence[Column], ring: KeyRing) -> list[str]:
     """The current keys that a file of these columns is written under, by name; none without encryption."""
     if not ring.encrypted:

@@ -15,7 +15,8 @@ from moi_backup.model.restore import RestoreRequest, TableChanges
 from moi_backup.model.table import TableName
 
 _ASKED, _DONE = 8, 12
-_MEANINGLESS = ("reason", "wait", "plan")
+_MEANINGLESS = ("backup", "base", "reason", "by", "wait", "plan", "jobs")
+"""Names of backups stand there as their ids; the others decide nothing."""
 
 
 def plan_token(asked: str, parts: Iterable[str]) -> str:

@@ -85,7 +85,8 @@ class DayChange(msgspec.Struct, frozen=True, kw_only=True):
 class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
     """What a restore in place does to one table, in rows.
 
-    `unchanged` rows are live as in the backup; `conflicts` counts keys whose rows differ on both sides;
+    `unchanged` rows are live as in the backup; `conflicts` counts keys whose rows differ on both sides, and
+    `conflict_keys` tells the first of them;
     `renumbered` rows get another surrogate number than in the backup, because that one is taken. `days` are those with
     a difference; `columns` tells in how many updated rows each column changes. `live` is the digest of the live rows
     of the whole range before. `drift` names the columns that are not the same in the backup and in the table.
@@ -97,6 +98,7 @@ class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
     kept: int
     unchanged: int
     conflicts: int
+    conflict_keys: tuple[str, ...] = ()
     renumbered: int = 0
     days: tuple[DayChange, ...] = ()
     columns: dict[str, int] = {}
@@ -115,7 +117,7 @@ class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     `changes` tells of a restore in place what that is; `part` stands for all of it in the plan's token. `refusal` says
     why the table is left alone (action `refuse`). Action `compare`: it exists, and a resumed restore looks whether it
-    is wholly the backup's.
+    is wholly the backup's. An undo names in `backup` the one that it takes this table from.
     """
 
     table: TableName
@@ -126,12 +128,14 @@ class TablePlan(msgspec.Struct, frozen=True, kw_only=True):
     changes: TableChanges | None = None
     part: str = ""
     refusal: str = ""
+    backup: str = ""
 
 
 class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What will be done, decided before anything is written. `address` holds no password.
 
-    `token` stands for all of a restore in place ("" for any other); `notes` says what is left out and why.
+    `token` stands for all of a restore in place ("" for any other); `undoes` is the restore that an undo takes back
+    (its `backup` is that of its first table); `notes` says what is left out and why.
     """
 
     backup: str
@@ -143,6 +147,7 @@ class RestorePlan(msgspec.Struct, frozen=True, kw_only=True):
     on_conflict: str = ""
     where: str = ""
     token: str = ""
+    undoes: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -168,7 +173,7 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     or present (it existed and is wholly the backup's), of one in place that of the whole range, and `equal` tells
     whether the backup's is the same. `undo` is the backup of what was replaced ("": nothing was), and `listed` the file
     that lists every changed row. `instead` names the days that are not the backup's own. `phases` says where the
-    seconds went, for a table that was created.
+    seconds went, for a table that was created. `backup` is that of this table, of an undo alone.
     """
 
     table: TableName
@@ -184,6 +189,7 @@ class TableOutcome(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     phases: dict[str, float] = {}
     instead: tuple[DayInstead, ...] = ()
+    backup: str = ""
 
     @property
     def done(self) -> bool:
@@ -200,7 +206,7 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
     """All outcomes. `id` names the record that was kept of it; "" when none could be.
 
     `problems` names definitions (a foreign key, a grant, a sequence) that could not be restored though their rows
-    were.
+    were. `undoes` is the restore that an undo took back.
     """
 
     backup: str
@@ -210,12 +216,14 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     base: str = ""
+    undoes: str = ""
     id: str = ""
 
     @property
     def complete(self) -> bool:
-        """Whether every table was restored with all that belongs to it."""
-        return not self.problems and all(table.done and not table.instead for table in self.tables)
+        """Whether every table was restored with all that belongs to it; an undo that met a conflict is not complete."""
+        met = self.undoes and any(table.changes is not None and table.changes.conflicts for table in self.tables)
+        return not self.problems and not met and all(table.done and not table.instead for table in self.tables)
 
     @property
     def exit_code(self) -> int:

@@ -23,6 +23,7 @@ class RecordedTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `digest_before` and `digest_after` are of the target's rows in the restored range ("" where not taken). `undo` is
     the backup of the state that was replaced ("": there was none), `changes` the file that lists every changed row.
+    `backup` is the one that an undo took the table from ("": that of the restore).
     """
 
     table: str
@@ -39,6 +40,7 @@ class RecordedTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     undo: str = ""
     changes: FileReference | None = None
     error: str = ""
+    backup: str = ""
 
 
 class RestoreRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +48,7 @@ class RestoreRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `by` is who asked for it, `backup` the backup restored, `base` the third state that a merge compared with (null:
     none). `policy` and `where` are "" where none was given. `problems` names what could not be restored though the
-    rows were.
+    rows were. `undoes` is the restore that an undo took back ("": it is none); its `backup` is that of its first table.
     """
 
     id: str
@@ -64,12 +66,14 @@ class RestoreRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tables: tuple[RecordedTable, ...]
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    undoes: str = ""
     format: int = 1
 
     @property
     def status(self) -> str:
-        """`complete`, `partly` (some tables, or some with problems) or `nothing`."""
+        """`complete`, `partly` (some tables, or with problems, or an undo that met conflicts) or `nothing`."""
         restored = sum(table.status in ("restored", "present") for table in self.tables)
-        if restored == len(self.tables) and not self.problems:
+        met = self.undoes and any(table.conflicts for table in self.tables)
+        if restored == len(self.tables) and not self.problems and not met:
             return "complete"
         return "partly" if restored else "nothing"

@@ -7,9 +7,9 @@ from moi_backup.model.conflict_policy import POLICIES
 from moi_backup.model.restore import RestoreRequest
 
 
-def check_request(request: RestoreRequest) -> None:
-    """Raise UsageError for what contradicts itself or leaves out what must be said."""
-    _require_words(request)
+def check_request(request: RestoreRequest, *, preview: bool = False) -> None:
+    """Raise UsageError for what contradicts itself or leaves out what must be said; a preview needs no reason."""
+    _require_words(request, preview=preview)
     _refuse_without_place(request)
     if request.without_scopes and (request.in_place or request.schema is None):
         raise UsageError(
@@ -40,10 +40,10 @@ def check_request(request: RestoreRequest) -> None:
             )
 
 
-def _require_words(request: RestoreRequest) -> None:
+def _require_words(request: RestoreRequest, *, preview: bool) -> None:
     needed = (
         (f"--on-conflict {'|'.join(POLICIES)}", request.on_conflict),
-        ("--reason TEXT", request.reason.strip()),
+        ("--reason TEXT", preview or request.reason.strip()),
         ("--base BACKUP (the damaged state)", request.base or request.on_conflict != "merge"),
     )
     missing = [option for option, given in needed if request.in_place and not given]

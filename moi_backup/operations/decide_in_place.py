@@ -7,7 +7,7 @@ what is then applied. Nothing but temporary tables is written.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,8 @@ from moi_backup.operations.load_rows import load_rows
 from moi_backup.operations.missing_labels import missing_labels
 from moi_backup.operations.progress import Progress
 from moi_backup.operations.recast import recasting
-from moi_backup.operations.row_states import Compared, LiveState, StoredState, compare
+from moi_backup.operations.row_states import Compared, LiveState, State, StoredState, compare
+from moi_backup.operations.state_undone import state_undone
 from moi_backup.operations.summed_columns import summed_columns
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.column_checks import check_values
@@ -43,6 +44,9 @@ from moi_backup.postgres.user_triggers import (
     check_triggers,
     firing_triggers,
 )
+
+MOST_KEYS = 20
+"""Keys in conflict that are told one by one; the file that lists the changes has the rows of all of them."""
 
 
 @dataclass
@@ -76,6 +80,7 @@ class Decided:
             kept=counts.kept,
             unchanged=sum(self.live.counts.values()) - counts.updated - counts.deleted - counts.kept,
             conflicts=counts.conflicts,
+            conflict_keys=tuple(self.decision.conflict_keys(MOST_KEYS)) if counts.conflicts else (),
             renumbered=self.renumbered,
             days=tuple(_days(self.decision)),
             columns=self.decision.changed_columns(),
@@ -115,15 +120,18 @@ def deciding(
     key = table.manifest.key or ()
     written = {column.name for column in table.staged.written}
     surrogate = find_surrogate(session.rows, asked.target, key=key, written=written)
-    with (
-        recasting(session.url, table.plan, key=key) as recast,
-        RowSets(_shape(asked, table, surrogate), scratch=scratch) as sets,
-    ):
+    with ExitStack() as opened:
+        recast = opened.enter_context(recasting(session.url, table.plan, key=key))
+        shape = _shape(asked, table, surrogate)
+        sets = opened.enter_context(RowSets(shape, scratch=scratch))
         carry = recast if table.drifted else None
         stored = StoredState(asked.stored, asked.days, carry=carry, numbered=bool(table.plan.left))
+        states = _states(asked, stored)
+        if asked.undoing is not None:
+            states["base"] = opened.enter_context(state_undone(asked, asked.undoing, stored, shape, scratch=scratch))
         live = LiveState(session, table.source, asked.runs, asked.stored.repository.ring)
         compared = compare(
-            sets, _states(asked, stored), ("before", live), digests_compare=digests_compare(asked, table),
+            sets, states, ("before", live), digests_compare=digests_compare(asked, table),
             progress=(progress, str(asked.target)),
         )  # fmt: skip
         if recast.refusals:
@@ -154,7 +162,8 @@ def _shape(asked: InPlace, table: LiveTable, surrogate: Surrogate | None) -> Sha
     if asked.newer_by is not None:
         _require_moments(asked, table, asked.newer_by)
     left_out = {*(key or ()), *((surrogate.column,) if surrogate is not None else ())}
-    return Shape(written, key, summed=summed_columns(written, without=left_out), has_base=asked.base is not None)
+    has_base = asked.base is not None or asked.undoing is not None
+    return Shape(written, key, summed=summed_columns(written, without=left_out), has_base=has_base)
 
 
 def _require_moments(asked: InPlace, table: LiveTable, name: str) -> None:
@@ -162,11 +171,15 @@ def _require_moments(asked: InPlace, table: LiveTable, name: str) -> None:
     found = next((column for column in table.staged.written if column.name == name), None)
     if found is None:
         raise RefusedInPlace(asked.target, [f"it has no column {name!r} to tell the newer row by"])
+    if found.encoding == "text" and found.pg_type.startswith("timestamp"):
+        raise RefusedInPlace(
+            asked.target, [f"column {name!r} holds infinite moments, which have no order in the backup"]
+        )
     if not found.arrow.startswith(("timestamp", "date32")):
         raise RefusedInPlace(asked.target, [f"column {name!r} ({found.pg_type}) does not tell when a row was written"])
 
 
-def _states(asked: InPlace, stored: StoredState) -> dict[Side, StoredState]:
+def _states(asked: InPlace, stored: StoredState) -> dict[Side, State]:
     if asked.base is None:
         return {"after": stored}
     columns = [[(c.name, c.pg_type, c.arrow) for c in s.manifest.columns] for s in (asked.stored, asked.base)]

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import duckdb
 import msgspec
 
 from moi_backup.errors import MoiError
 from moi_backup.model.column_plan import ColumnPlan, plan_columns
 from moi_backup.model.conflict_policy import ConflictPolicy
 from moi_backup.model.day import DayRange
+from moi_backup.model.restore_record import FileReference
 from moi_backup.model.table import Column, TableManifest, TableName
 from moi_backup.operations.stored_table import StoredTable
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.export import RowSource
 from moi_backup.postgres.identifiers import qualified, quote_literal
 from moi_backup.postgres.live_columns import live_columns
+from moi_backup.postgres.restore_checks import family
 from moi_backup.postgres.session import session_settings
 from moi_backup.postgres.staged_changes import StagedChanges
 
@@ -37,13 +41,17 @@ class RefusedInPlace(MoiError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InPlace:
-    """What is asked of one table: its state in the backup, and the options as in `RestoreRequest`."""
+    """What is asked of one table: its state in the backup, and the options as in `RestoreRequest`.
+
+    `undoing` is the list of the changes that are undone: with them the backup's state becomes the base of a merge.
+    """
 
     target: TableName
     stored: StoredTable
     days: DayRange | None
     policy: ConflictPolicy
     base: StoredTable | None = None
+    undoing: FileReference | None = None
     newer_by: str | None = None
     where: str | None = None
     disable_triggers: bool = False
@@ -53,6 +61,20 @@ class InPlace:
     def runs(self) -> list[tuple[str, str]] | None:
         """The days as the reading of rows takes them."""
         return None if self.days is None else [(self.days.first, self.days.last)]
+
+
+@contextmanager
+def comparison_errors(table: TableName) -> Generator[None]:
+    """What goes wrong in the comparison itself (a full disk above all) is a failure of this table."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise MoiError(
+            f"{table} could not be compared: {error}",
+            meaning="Nothing was written to it.",
+            remedy="Rows that do not fit into memory go to the repository's folder for temporary files: look whether "
+            "its disk is full, or restore fewer days at once.",
+        ) from error
 
 
 class LiveTable(NamedTuple):
@@ -82,13 +104,16 @@ def begin(session: ArrowSession, *, isolation: str, lock_timeout_ms: int) -> Non
 
 def live_table(session: ArrowSession, asked: InPlace) -> LiveTable:
     """The live table that is to be changed; raises RefusedInPlace when it is none or its columns do not fit."""
-    manifest, target = asked.stored.manifest, asked.target
+    target = asked.target
     name = quote_literal(qualified(target))
     found = session.rows(f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass({name})")
     if not found:
         raise RefusedInPlace(target, ["it does not exist"])
     if found[0][0] not in ("r", "p"):
         raise RefusedInPlace(target, ["it is not a table"])
+    foreign = f"SELECT FROM pg_catalog.pg_class WHERE relkind = 'f' AND oid IN {family(target)}"
+    if session.rows(f"SELECT EXISTS ({foreign})")[0][0]:
+        raise RefusedInPlace(target, ["a partition of it is a table of another server, which no lock keeps still"])
     only = found[0][0] == "r"
     plan = plan_columns(asked.stored.manifest, live_columns(session.rows, target), renames=asked.renames)
     if plan.refusals:

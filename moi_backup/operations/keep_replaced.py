@@ -10,18 +10,17 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from moi_backup.lake.arrow_types import arrow_type
+from moi_backup.lake.change_list import change_columns
 from moi_backup.lake.left_values import LeftValues
 from moi_backup.lake.parquet import ChunkWriter
 from moi_backup.lake.untyped import arrow
 from moi_backup.model.restore_record import FileReference
 from moi_backup.model.table import Column
 from moi_backup.operations.decide_in_place import Decided
-from moi_backup.operations.progress import Progress
+from moi_backup.operations.progress import Progress, Within
 from moi_backup.operations.store_undo import UndoRequest, store_undo
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository.leases import Lease
-
-CHANGE = "moi_change"
 
 
 class Kept(NamedTuple):
@@ -53,42 +52,41 @@ class KeepReplaced:
             restore=self.restore,
             reason=self.reason,
             changes=path,
+            transaction=int(decided.session.rows("SELECT pg_catalog.txid_current()")[0][0]),
         )
-        manifest = store_undo(self.workspace, self.lease, self.url, request, progress=self.progress)
+        manifest = store_undo(
+            self.workspace, self.lease, self.url, request, progress=Within(self.progress, what="kept for an undo")
+        )
         path.unlink()
         listed = [FileReference(str(file["digest"]), int(file["size"])) for file in manifest.files]
         return Kept(manifest.id, listed[0] if listed else None)
 
 
 def write_changes(path: Path, decided: Decided) -> None:
-    """The columns of the table as a chunk has them (sealed by their scopes), and what became of the row.
+    """The columns of the table as a chunk has them, what became of each row, and its day (`lake.change_list`).
 
-    `gone`: a live row that went or changed, as it was; `come`: a row as it was written; `conflict_live` and
-    `conflict_backup`: the rows of keys that differed on both sides; `renumbered`: a written row as the backup has it,
-    before it got another number. Columns of the backup that are not written stand after the table's, and are NULL but
-    for rows of the backup (`come`, `conflict_backup`).
+    Columns of the backup that are not written stand after the table's, and are NULL but for rows of the backup.
     """
-    left = decided.table.plan.left
-    rows, ring = (*decided.decision.sets.shape.columns, *left), decided.live.ring
-    name = CHANGE
-    while name in {column.name for column in rows}:
-        name += "_"
+    shape, left, ring = decided.decision.sets.shape, decided.table.plan.left, decided.live.ring
+    names = [column.name for column in shape.columns]
+    change, label = change_columns([*names, *(column.name for column in left)])
     day = decided.table.manifest.day
-    columns = (*rows, Column(name, "text", "native", "string"))
+    columns = (*shape.columns, *left, change, label)
     writer = ChunkWriter(path, columns=columns, day_column=None if day is None else day.column, ring=ring)
-    for change, tables in _changes(decided):
+    for what, tables in _changes(decided):
         for table in tables:
-            kinds = arrow.repeat(arrow.scalar(change, pa.string()), table.num_rows)
-            whole = _with_columns(table, left)
-            writer.write(whole.select([column.name for column in rows]).append_column(name, kinds))
+            kinds = arrow.repeat(arrow.scalar(what, pa.string()), table.num_rows)
+            more = table.column_names[len(names) + 1 :]
+            rows = _with_columns(table.rename_columns([*names, label.name, *more]), left)
+            writer.write(rows.append_column(change.name, kinds).select([column.name for column in columns]))
     writer.close()
 
 
 def _changes(decided: Decided) -> Iterator[tuple[str, Iterator[pa.Table]]]:
     decision = decided.decision
     values = _left_values(decided)
-    yield "gone", decision.replaced()
-    yield "come", values.written() if values else decision.written(number="\x00number", place="\x00place")
+    yield "gone", decision.taken("gone")
+    yield "come", values.written() if values else decision.taken("come")
     yield "conflict_live", decision.conflicts("gone")
     yield "conflict_backup", values.conflicts() if values else decision.conflicts("come")
     if decided.renumbered:

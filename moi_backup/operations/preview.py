@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -14,11 +13,11 @@ import pyarrow as pa
 from moi_backup.lake.parquet import first_rows, read_table
 from moi_backup.model.key_ring import DEFAULT_SCOPE
 from moi_backup.model.table import Chunk
+from moi_backup.operations.markdown import markdown_cell
 from moi_backup.operations.stored_table import StoredTable, without_scopes
 
 ROWS = 5
 CELL_CHARACTERS = 60
-_MARKDOWN = re.compile(r"([\\`*\[\]<>|~])")
 
 
 def preview_days(stored: StoredTable, days: Collection[str], *, rows: int = ROWS) -> dict[str, str]:
@@ -43,7 +42,7 @@ def markdown_table(rows: pa.Table) -> str:
     """Rows as a Markdown table with its header."""
     lines = [rows.column_names, ["---"] * rows.num_columns]
     lines += [[_cell(value) for value in row.values()] for row in rows.to_pylist()]
-    header = [_escape(name) for name in lines[0]]
+    header = [markdown_cell(name) for name in lines[0]]
     return "\n".join(f"| {' | '.join(line)} |" for line in [header, *lines[1:]])
 
 
@@ -73,8 +72,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime | date):
         return value.isoformat()
     text = value.hex() if isinstance(value, bytes) else str(value)
-    return _escape(text if len(text) <= CELL_CHARACTERS else text[: CELL_CHARACTERS - 1] + "…")
-
-
-def _escape(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return markdown_cell(text if len(text) <= CELL_CHARACTERS else text[: CELL_CHARACTERS - 1] + "…")

@@ -46,3 +46,32 @@ class Silent:
 
     def warn(self, text: str) -> None:
         """Ignore."""
+
+
+class Within:
+    """Tells of an operation inside of another one: its tasks have names of their own, its steps are worth no line."""
+
+    def __init__(self, outer: Progress, *, what: str) -> None:
+        self._outer, self._what = outer, what
+
+    def step(self, text: str) -> None:
+        """Ignore."""
+
+    def start(self, task: str, *, total: int, unit: str = "rows") -> None:
+        """As the outer one, under the name of what this is."""
+        self._outer.start(self._named(task), total=total, unit=unit)
+
+    def advance(self, task: str, amount: int) -> None:
+        """As the outer one."""
+        self._outer.advance(self._named(task), amount)
+
+    def finish(self, task: str, note: str = "") -> None:
+        """As the outer one."""
+        self._outer.finish(self._named(task), note)
+
+    def warn(self, text: str) -> None:
+        """As the outer one."""
+        self._outer.warn(text)
+
+    def _named(self, task: str) -> str:
+        return f"{task}, {self._what}"

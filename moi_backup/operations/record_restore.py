@@ -79,6 +79,7 @@ def restore_record(
         tables=tuple(_table(outcome) for outcome in result.tables),
         notes=result.notes,
         problems=result.problems,
+        undoes=result.undoes,
     )
 
 
@@ -96,6 +97,7 @@ def _table(outcome: TableOutcome) -> RecordedTable:
         undo=outcome.undo,
         changes=outcome.listed,
         error=outcome.error,
+        backup=outcome.backup,
     )
 
 

@@ -6,8 +6,7 @@ restore into new tables is resumed.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -15,7 +14,6 @@ import msgspec
 from moi_backup.errors import Damaged, Locked, SourceError, StorageError, UsageError, WrongKey
 from moi_backup.model.backup import BackupManifest
 from moi_backup.model.configuration import Configuration
-from moi_backup.model.plan_token import asked_digest, plan_token, same_asked
 from moi_backup.model.restore import Action, RestorePlan, RestoreRequest, RestoreResult, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
 from moi_backup.operations.ask_in_place import Asking
@@ -26,10 +24,12 @@ from moi_backup.operations.in_place import InPlace
 from moi_backup.operations.keep_replaced import KeepReplaced
 from moi_backup.operations.locked_columns import wrong_key
 from moi_backup.operations.open_for_reading import Reading, open_for_reading
+from moi_backup.operations.previewed import as_previewed, refuse, refused_outcome, with_changes
 from moi_backup.operations.progress import Progress, Silent
 from moi_backup.operations.record_restore import begin_restore, record_restore
-from moi_backup.operations.restore_in_place import Changing, plan_in_place
+from moi_backup.operations.restore_in_place import Changing
 from moi_backup.operations.restore_new import NewTable, create_tables
+from moi_backup.operations.restoring_alone import alone
 from moi_backup.operations.stored_table import StoredTable, open_table
 from moi_backup.operations.workspace import Workspace
 from moi_backup.postgres.connection_url import address_of
@@ -37,7 +37,6 @@ from moi_backup.postgres.identifiers import literal_list, qualified
 from moi_backup.postgres.session import Connection, begin, connect, run
 from moi_backup.repository.backups import resolve_backup, try_backups
 from moi_backup.repository.chain import published
-from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository
 
 LOCK_TIMEOUT_MS = 10_000
@@ -77,6 +76,7 @@ def plan_restore(
 ) -> RestorePlan:
     """What `restore` would do now. Raises UsageError for what cannot be asked of this backup; writes nothing."""
     reading = open_for_reading(workspace, warn=(progress or Silent()).warn)
+    check_request(request, preview=True)
     prepared = _prepare(reading, url, request, workspace.configuration)
     if request.in_place:
         prepared = _with_changes(workspace, prepared, url, progress or Silent())
@@ -91,13 +91,15 @@ def restore(
     The result says which succeeded, and in its notes what was read from the copy.
     """
     progress = progress or Silent()
+    check_request(request)
     begun = begin_restore(workspace, request)
     reading = open_for_reading(workspace, warn=progress.warn)
-    with _alone(workspace, reading, request, progress) as lease:
+    with alone(workspace, reading, in_place=request.in_place, wait=request.wait, progress=progress) as lease:
         prepared = _prepare(reading.again() if request.in_place else reading, url, request, workspace.configuration)
         if request.plan is not None:
-            prepared = _as_previewed(_with_changes(workspace, prepared, url, progress), request.plan)
-        outcomes = [_refused(table) for table in prepared.plan.tables if table.action == "refuse"]
+            prepared = _with_changes(workspace, prepared, url, progress)
+            prepared = replace(prepared, plan=as_previewed(prepared.plan, request.plan))
+        outcomes = [refused_outcome(table) for table in prepared.plan.tables if table.action == "refuse"]
         problems: list[str] = []
         new = _openable(prepared, ("create", "compare"), outcomes)
         if new:
@@ -134,30 +136,12 @@ def restore(
 
 
 def _with_changes(workspace: Workspace, prepared: _Prepared, url: str, progress: Progress) -> _Prepared:
-    """The plan with what would be done to the live rows of every table now, and its token; nothing is written."""
-    with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
-        tables = tuple(
-            plan_in_place(url, table, prepared.asked[table.table], scratch=scratch, progress=progress)
-            if table.action == "in-place"
-            else table
-            for table in prepared.plan.tables
-        )
-    plan = prepared.plan
-    parts = [table.part or f"{table.target} {table.action} {table.refusal}" for table in tables]
-    asked = asked_digest(prepared.request, address=plan.address, backup=plan.backup, base=plan.base)
-    return replace(prepared, plan=msgspec.structs.replace(plan, tables=tables, token=plan_token(asked, parts)))
-
-
-def _as_previewed(prepared: _Prepared, token: str) -> _Prepared:
-    """The plan if it is the previewed one, else the same with every table refused."""
-    if prepared.plan.token == token:
-        return prepared
-    why = "the live rows or the table are not as they were then"
-    if not same_asked(token, prepared.plan.token):
-        why = "it was made with other options, or of another backup or database"
-    refusal = f"plan {token} is not what would be done now ({prepared.plan.token}): {why}; look at a new --dry-run"
-    tables = tuple(_refuse(table, refusal) for table in prepared.plan.tables)
-    return replace(prepared, plan=msgspec.structs.replace(prepared.plan, tables=tables))
+    """The same with what would be done to the live rows of every table now, and the token."""
+    store, now = prepared.repository.store, workspace.clock.now()
+    plan = with_changes(
+        prepared.plan, prepared.asked, prepared.request, url=url, store=store, now=now, progress=progress
+    )
+    return replace(prepared, plan=plan)
 
 
 def _openable(
@@ -175,31 +159,7 @@ def _openable(
     return found
 
 
-@contextmanager
-def _alone(
-    workspace: Workspace, reading: Reading, request: RestoreRequest, progress: Progress
-) -> Generator[Lease | None, None, None]:
-    """Hold the writer's lease for a restore in place, there where the backups are read; None: nothing is written there.
-
-    A copy that cannot be written has no lease to give: then no backup is taken either, for its repository is gone, and
-    the locks of the tables keep restores apart.
-    """
-    with ExitStack() as held:
-        lease = None
-        try:
-            if request.in_place:
-                lease = held.enter_context(
-                    workspace.writing(reading.repository, operation="restore", wait=request.wait, tell=progress.warn)
-                )
-        except StorageError as error:
-            if not reading.instead:
-                raise
-            progress.warn(f"The restore goes on without a lease. {error.what}")
-        yield None if reading.instead else lease
-
-
 def _prepare(reading: Reading, url: str, request: RestoreRequest, configuration: Configuration) -> _Prepared:
-    check_request(request)
     repository = reading.repository
     backup = resolve_backup(repository, reading.chain, request.backup)
     names = _tables(backup, request)
@@ -304,7 +264,7 @@ def _checked_plan(
     except (Damaged, Locked, SourceError, StorageError, WrongKey) as error:
         keyless += [error] if isinstance(error, WrongKey) else []
         plan = TablePlan(table=name, target=_target(name, request), action="refuse", rows=0, days=0)
-        return _refuse(plan, error.what)
+        return refuse(plan, error.what)
 
 
 def _table_plan(
@@ -329,17 +289,17 @@ def _table_plan(
     if locked := stored.locked(days):
         raise wrong_key(f"{name} cannot be restored", locked)
     if days is not None and stored.whole.day is None:
-        return _refuse(plan, "it has no day column, so it cannot be restored by days")
+        return refuse(plan, "it has no day column, so it cannot be restored by days")
     if plan.target in existing and request.resume:
         return _compared(conn, plan)
     if plan.target in existing and not request.in_place:
-        return _refuse(
+        return refuse(
             plan,
             "it exists; go on with an interrupted restore (--resume), "
             "or restore in place (--in-place) or into a scratch schema (--schema)",
         )
     if plan.target not in existing and request.in_place and not request.create_missing:
-        return _refuse(plan, "it does not exist; leave out --in-place to create it")
+        return refuse(plan, "it does not exist; leave out --in-place to create it")
     return msgspec.structs.replace(plan, action="in-place") if plan.target in existing else plan
 
 
@@ -347,7 +307,7 @@ def _compared(conn: Connection, plan: TablePlan) -> TablePlan:
     target = literal_list([qualified(plan.target)])
     [(kind,)] = run(conn, f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = {target}::pg_catalog.regclass")
     if kind not in ("r", "p"):
-        return _refuse(plan, "something that is not a table has its name")
+        return refuse(plan, "something that is not a table has its name")
     return msgspec.structs.replace(plan, action="compare")
 
 
@@ -366,14 +326,6 @@ def _left_out(repository: Repository, backup: BackupManifest, request: RestoreRe
             remedy="moi-backup show BACKUP --tables names the scope of every column.",
         )
     return [f"Left out with scope {scope}: {column}." for scope, column in sorted(found)]
-
-
-def _refuse(plan: TablePlan, why: str) -> TablePlan:
-    return msgspec.structs.replace(plan, action="refuse", refusal=why)
-
-
-def _refused(plan: TablePlan) -> TableOutcome:
-    return TableOutcome(table=plan.table, target=plan.target, status="refused", error=f"{plan.target}: {plan.refusal}")
 
 
 def _notes(backup: BackupManifest, request: RestoreRequest) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from moi_backup.model.restore import TableOutcome, TablePlan
 from moi_backup.model.table import TableName
 from moi_backup.operations.apply_in_place import apply
 from moi_backup.operations.decide_in_place import deciding
-from moi_backup.operations.in_place import InPlace, RefusedInPlace, begin
+from moi_backup.operations.in_place import InPlace, RefusedInPlace, begin, comparison_errors
 from moi_backup.operations.keep_replaced import KeepReplaced
 from moi_backup.operations.move_sequences import move_sequences
 from moi_backup.operations.progress import Progress
@@ -36,7 +36,7 @@ PLAN_LOCK_TIMEOUT_MS = 10_000
 def plan_in_place(url: str, plan: TablePlan, asked: InPlace, *, scratch: Path, progress: Progress) -> TablePlan:
     """The plan of one table with what would be done to its live rows now, or why it is refused."""
     progress.start(str(plan.target), total=plan.rows)
-    with ArrowSession(url) as session:
+    with ArrowSession(url) as session, comparison_errors(plan.target):
         begin(session, isolation="REPEATABLE READ", lock_timeout_ms=PLAN_LOCK_TIMEOUT_MS)
         planned = _planned(session, plan, asked, scratch, progress)
         session.script("ROLLBACK")
@@ -65,7 +65,7 @@ class Changing:
         began = monotonic()
         self.progress.start(str(plan.target), total=plan.rows)
         try:
-            with ArrowSession(self.url) as session:
+            with ArrowSession(self.url) as session, comparison_errors(plan.target):
                 facts = self._transaction(session, plan, asked)
                 problems = move_sequences(session, self.backup, plan.table) if plan.target == plan.table else []
         except MoiError as error:

@@ -1,4 +1,4 @@
-"""States of a table that can be compared: as a backup has it, or as it is live in an open transaction.
+"""States of a table that can be compared: as a backup has it, changed since, or live in an open transaction.
 
 `compare` brings the rows of all days that are not the same everywhere into `RowSets`, block by block in the order of
 days; days whose digests agree are not read from the repository and not kept of the live table.
@@ -20,7 +20,7 @@ from moi_backup.lake.arrow_types import Unrepresentable
 from moi_backup.lake.day_stream import DayStream
 from moi_backup.lake.digest import day_digest
 from moi_backup.lake.parts import MAXIMUM_WEIGHT
-from moi_backup.lake.row_sets import RowSets, Side
+from moi_backup.lake.row_sets import DAY, RowSets, Side
 from moi_backup.lake.stored_forms import converted
 from moi_backup.lake.untyped import arrow
 from moi_backup.model.day import UNDATED, DayRange, order_of
@@ -33,6 +33,7 @@ from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.change_scan import count_days
 from moi_backup.postgres.day_sql import day_predicate
 from moi_backup.postgres.export import RowSource, select_rows
+from moi_backup.postgres.identifiers import quote_literal
 from moi_backup.postgres.located_rows import PLACE, select_located
 
 BLOCK_ROWS = 100_000
@@ -100,6 +101,47 @@ class StoredState:
 
 
 @dataclass(frozen=True)
+class ChangedState:
+    """A stored state of which some rows went and others came; `rows` holds the days that changed, as they are then.
+
+    In `rows`, finished sets, these days are what `gone` holds.
+    """
+
+    stored: StoredState
+    rows: RowSets
+    days: frozenset[str]
+
+    @property
+    def parts(self) -> dict[str, list[ChunkDay]]:
+        """Those of the stored state."""
+        return self.stored.parts
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Label to rows."""
+        changed = dict(self.rows.sql(f"SELECT {DAY}, count(*) FROM gone GROUP BY {DAY}"))
+        return {label: rows for label, rows in self.stored.counts.items() if label not in self.days} | changed
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Label to the digest of the day; what is said of a day that changed is no digest and equals none."""
+        kept = {label: digest for label, digest in self.stored.digests.items() if label not in self.days}
+        return kept | dict.fromkeys(self.days, "changed")
+
+    def read(self, labels: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
+        """The rows of these days; of those that changed the columns of `rows`."""
+        wanted = frozenset(labels)
+        yield from self.stored.read(wanted - self.days)
+        fields = ", ".join(self.rows.shape.fields)
+        for label in sorted(wanted & self.days, key=order_of):
+            query = f"SELECT {fields} FROM gone WHERE {DAY} = {quote_literal(label)}"
+            yield from ((label, rows) for rows in self.rows.rows(query))
+
+
+State = StoredState | ChangedState
+
+
+@dataclass(frozen=True)
 class LiveState:
     """The rows of a live table in the session's transaction, which must show one moment: a snapshot, or under a lock.
 
@@ -156,7 +198,7 @@ class Compared:
 
 def compare(
     sets: RowSets,
-    stored: Mapping[Side, StoredState],
+    stored: Mapping[Side, State],
     live: tuple[Side, LiveState] | None = None,
     *,
     digests_compare: bool = True,
@@ -175,7 +217,7 @@ class _Comparison:
     def __init__(
         self,
         sets: RowSets,
-        stored: Mapping[Side, StoredState],
+        stored: Mapping[Side, State],
         live: tuple[Side, LiveState] | None,
         *,
         digests_compare: bool,

@@ -28,7 +28,7 @@ from moi_backup.repository.leases import Lease
 from moi_backup.repository.marks import with_marks
 from moi_backup.repository.repository import Repository
 
-CHANGES = "changes"
+CHANGES, TRANSACTION = "changes", "transaction"
 LOCK_SECONDS = 2.0  # writers of the live table stand still meanwhile
 _NOTHING = "The state before the restore could not be kept, so nothing was replaced."
 
@@ -38,7 +38,8 @@ class UndoRequest:
     """What is about to be replaced: `target`, its `days` (None: all), by the restore with the id `restore`.
 
     The table is read as `like`, the manifest of the table that is restored: its day column, key and scopes. `changes`
-    is a file of the caller's that the backup keeps.
+    is a file of the caller's that the backup keeps, and `transaction` the number of the restore's: later the database
+    can tell whether it was committed.
     """
 
     target: TableName
@@ -47,6 +48,7 @@ class UndoRequest:
     restore: str
     reason: str
     changes: Path | None = None
+    transaction: int | None = None
 
 
 def store_undo(
@@ -68,7 +70,7 @@ def store_undo(
             kind="pre_restore",
             reason=request.reason,
             restore=request.restore,
-            files=_kept(repository, request.changes),
+            files=_kept(repository, request),
         )
         run = BackupRun(
             workspace=workspace,
@@ -121,8 +123,9 @@ def _reading(configuration: Configuration, request: UndoRequest, settings: Table
     return msgspec.structs.replace(configuration, tables={request.target: settings}, source=source)
 
 
-def _kept(repository: Repository, changes: Path | None) -> tuple[dict[str, str | int], ...]:
-    if changes is None:
+def _kept(repository: Repository, request: UndoRequest) -> tuple[dict[str, str | int], ...]:
+    if request.changes is None:
         return ()
-    stored = repository.write_file(changes)
-    return ({"digest": stored.digest, "size": stored.size, "what": CHANGES},)
+    stored = repository.write_file(request.changes)
+    transaction = {} if request.transaction is None else {TRANSACTION: request.transaction}
+    return ({"digest": stored.digest, "size": stored.size, "what": CHANGES, **transaction},)

@@ -68,6 +68,11 @@ class Platform:
             instance=self.instance, tags=tags, run_config={"ops": config} if config else None, raise_on_error=False
         )
 
+    def tags(self, result: dg.ExecuteInProcessResult) -> dict[str, str]:
+        """The platform's own tags on a run."""
+        run = self.instance.get_run_by_id(result.run_id)
+        return {} if run is None else {name: text for name, text in run.tags.items() if name.startswith("moi/")}
+
     def backups(self) -> list[BackupManifest]:
         """All listed backups, oldest first."""
         found, chain = self.workspace.history()
@@ -90,6 +95,12 @@ class Platform:
         return found
 
 
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """Why the only step of a run failed, as the UI shows it."""
+    (event,) = result.filter_events(lambda event: event.event_type is dg.DagsterEventType.STEP_FAILURE)
+    return str(event.step_failure_data.user_failure_data.description)
+
+
 def settings_of(url: str, folder: Path, *, configuration: str = CONFIGURATION) -> dict[str, str]:
     """The environment of a process that works on this platform; writes its moi.toml."""
     (folder / "moi.toml").write_text(configuration)
@@ -98,6 +109,7 @@ def settings_of(url: str, folder: Path, *, configuration: str = CONFIGURATION) -
         "MOI_CONFIG": str(folder / "moi.toml"),
         "MOI_REPOSITORY": str(folder / "repository"),
         "MOI_STATE": str(folder / "state"),
+        "MOI_DRILL_URL": f"{url.rpartition('/')[0]}/postgres",
     }
 
 

@@ -11,11 +11,13 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+import yaml
 
 from moi_assets.definitions import PROJECT, build_definitions
 from moi_assets.tables import table_assets
 from moi_backup.model.configuration import default_configuration
 from moi_backup.model.configuration_document import parse_configuration
+from moi_backup.model.conflict_policy import POLICIES
 
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"
 
@@ -37,15 +39,21 @@ def test_loading_connects_to_nothing_and_writes_nothing(tmp_path: Path, monkeypa
 
 
 def test_lineage_runs_from_the_live_table_to_the_restored_one() -> None:
-    """Live -> snapshot -> restored, partitioned the same way; `backup` reads every live table."""
+    """Live -> snapshot -> restored and its preview, partitioned the same way; `backup` reads every live table."""
     graph = graph_of()
     for name in ("meta_import_data", "google_import_data", "shopify_import_data"):
         live, snapshot, restored = (dg.AssetKey(k) for k in (["live", name], f"{name}_snapshot", f"{name}_restored"))
         assert graph.get(live).is_external
         assert graph.get(snapshot).parent_keys == {live}
         assert graph.get(restored).parent_keys == {snapshot}
+        preview = dg.AssetKey(f"{name}_restore_preview")
+        assert graph.get(preview).parent_keys == {live, snapshot}
         assert graph.get(snapshot).partitions_def == graph.get(restored).partitions_def
-    assert len(graph.get(dg.AssetKey("backup")).parent_keys) == 3
+        assert graph.get(snapshot).partitions_def == graph.get(preview).partitions_def
+    backup = dg.AssetKey("backup")
+    assert len(graph.get(backup).parent_keys) == 3
+    for name in ("restored_database", "recovery_drill"):
+        assert graph.get(dg.AssetKey(name)).parent_keys == {backup}
 
 
 def test_every_asset_says_what_it_is_and_whose() -> None:
@@ -57,8 +65,49 @@ def test_every_asset_says_what_it_is_and_whose() -> None:
         assert node.owners == ["team:data"], key
         assert node.kinds, key
         assert node.description, key
+    drills = graph.get_check_keys_for_assets({dg.AssetKey("backup")})
+    assert {key.name for key in drills} == {"drill_passed"}
     checks = {key.name for key in graph.get_check_keys_for_assets({dg.AssetKey("meta_import_data_snapshot")})}
     assert checks == {"complete", "required_fields", "readable"}
+
+
+def test_the_launchpad_explains_every_option_of_a_restore_and_a_drill() -> None:
+    """Each field has a description and a default, so nothing must be filled in, and names are those of the CLI."""
+    graph = graph_of()
+    for name in (
+        "meta_import_data_restored",
+        "meta_import_data_restore_preview",
+        "restored_database",
+        "recovery_drill",
+    ):
+        fields = options_of(graph, name)
+        assert {option for option, field in fields.items() if not field.description} == set(), name
+        assert {option for option, field in fields.items() if field.is_required} == set(), name
+    policy = options_of(graph, "meta_import_data_restored")["policy"]
+    assert (policy.default_value, [value.config_value for value in policy.config_type.enum_values]) == (
+        "replace",
+        list(POLICIES),
+    )
+    assert all(f"{word}:" in str(policy.description) for word in POLICIES)
+    assert "schema" in options_of(graph, "restored_database")
+
+
+def test_what_the_document_shows_is_the_whole_launchpad() -> None:
+    """Every block of docs/dagster.md is valid for its asset and names all of its options."""
+    text = (PROJECT / "docs" / "dagster.md").read_text("utf-8")
+    blocks = [yaml.safe_load(part.partition("```")[0]) for part in text.split("```yaml\n")[1:]]
+    definitions, graph = build_definitions(configuration=default_configuration()), graph_of()
+    shown = {name: block for block in blocks for name in block["ops"]}
+    assert set(shown) == {"backup", "meta_import_data_restored", "restored_database", "recovery_drill"}
+    job = definitions.resolve_implicit_global_asset_job_def()
+    for name, block in shown.items():
+        assert set(block["ops"][name]["config"]) == set(options_of(graph, name)), name
+        assert dg.validate_run_config(job.get_subset(asset_selection={dg.AssetKey(name)}), block)
+
+
+def options_of(graph: dg.AssetGraph, name: str) -> dict[str, dg.Field]:
+    """The configuration of an asset's op as the launchpad knows it."""
+    return graph.assets_def_for_key(dg.AssetKey(name)).op.config_schema.config_type.fields
 
 
 def test_partitions_run_from_the_configured_day_to_today_in_the_configured_zone() -> None:
@@ -73,10 +122,10 @@ def test_partitions_run_from_the_configured_day_to_today_in_the_configured_zone(
     assert partitions.timezone == str(ZoneInfo("Asia/Kolkata"))
 
 
-def test_a_file_without_tables_has_the_backup_and_no_assets_of_tables() -> None:
+def test_a_file_without_tables_has_no_assets_of_tables() -> None:
     """Which tables the schema holds could only be known by connecting, so none is guessed."""
     keys = graph_of("[source]\nschema = 'public'\n").get_all_asset_keys()
-    assert keys == {dg.AssetKey("backup")}
+    assert keys == {dg.AssetKey(name) for name in ("backup", "restored_database", "recovery_drill")}
 
 
 def test_tables_of_any_name_get_keys_of_their_own() -> None:
@@ -86,7 +135,7 @@ def test_tables_of_any_name_get_keys_of_their_own() -> None:
     assert len({table.slug for table in tables}) == 4
     assert [table.slug for table in tables][2:] == ["shop__orders", "orders"]
     assert [str(table.target) for table in tables][2:] == ["moi_restored_shop.orders", "moi_restored_public.orders"]
-    assert len(graph_of(text).get_all_asset_keys()) == 13
+    assert len(graph_of(text).get_all_asset_keys()) == 19
 
 
 def test_dagster_itself_finds_the_definitions_valid(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from moi_backup.operations.export_keys import export_keys
 from moi_backup.repository.key_text import generate_master
-from tests.orchestration.platform import CONFIGURATION, META, Platform, make_platform, open_platform
+from tests.orchestration.platform import CONFIGURATION, META, Platform, failure_of, make_platform, open_platform
 
 KEYS = {"MOI_KEY_1": generate_master(os.urandom)}
 RESTORED = dg.AssetKey("meta_import_data_restored")
+PREVIEW = dg.AssetKey("meta_import_data_restore_preview")
 DAY = "2025-10-05"
 NAMES = ("campaign_name", "ad_set_name", "ad_name", "amount_spent", "cpm")
 """The columns of the Meta table outside of scope default."""
@@ -28,12 +29,6 @@ def platform(database: str, tmp_path: Path, instance: dg.DagsterInstance) -> Pla
 def with_keys(platform: Platform, keys: dict[str, str]) -> Platform:
     """The same platform for processes with other keys."""
     return open_platform(platform.url, platform.folder, platform.instance, configuration=CONFIGURATION, keys=keys)
-
-
-def failure_of(result: dg.ExecuteInProcessResult) -> str:
-    """Why the only step of a run failed, as the UI shows it."""
-    (event,) = result.filter_events(lambda event: event.event_type is dg.DagsterEventType.STEP_FAILURE)
-    return str(event.step_failure_data.user_failure_data.description)
 
 
 def test_a_backup_marks_its_days_and_its_checks_pass(platform: Platform) -> None:
@@ -67,6 +62,23 @@ def test_a_backfill_and_a_restored_day_are_what_they_were(platform: Platform) ->
     assert platform.materialize([RESTORED], days=(DAY, DAY)).success
     assert before
     assert platform.sql(day.format("moi_restored.meta_import_data")) == before
+
+
+def test_what_a_restore_would_change_is_told_of_scope_default_alone(platform: Platform) -> None:
+    """Sums and names of changed columns of other scopes are in neither the preview nor the result; counts are."""
+    assert platform.run("full_backup").success
+    platform.sql(f"UPDATE meta_import_data SET cpm = 3, amount_spent = 7, reach = 1 WHERE day = '{DAY}'")
+    config = {"config": {"target": "live"}}
+    previewed = platform.materialize([PREVIEW], days=(DAY, DAY), config={"meta_import_data_restore_preview": config})
+    assert previewed.success
+    (event,) = platform.logged(PREVIEW)
+    config["config"] |= {"plan": str(event.metadata["plan"].value), "reason": "a test"}
+    assert platform.materialize([RESTORED], days=(DAY, DAY), config={"meta_import_data_restored": config}).success
+    for shown in (event, platform.logged(RESTORED)[-1]):
+        text = str(shown.metadata["changes"].value)
+        assert "reach" in text
+        assert [name for name in NAMES if name.replace("_", " ") in text or name in text] == []
+        assert shown.metadata["rows updated"].value > 0
 
 
 def test_without_the_key_a_run_fails_in_plain_words(platform: Platform) -> None:

@@ -51,6 +51,8 @@ def test_a_range_is_one_restore_from_the_chosen_backup(platform: Platform) -> No
         assert restore(platform, ("2025-10-01", "2025-10-07"), backup=older[:-2]).success
         last = platform.logged(RESTORED)[-1]
         assert (last.metadata["backup"].value, last.metadata["rows replaced"].value) == (older, replaced)
+        platform.sql("UPDATE moi_restored.meta_import_data SET amount_spent = 1")
+    assert restore(platform, ("2025-10-01", "2025-10-07"), backup=older).success
     assert rows_of(platform, "moi_restored.meta_import_data", "2025-10-01", "2025-10-07") == before
 
 

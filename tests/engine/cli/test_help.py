@@ -32,7 +32,19 @@ def commands() -> dict[str, click.Command]:
 def test_the_commands_are_those_of_the_contract():
     """Outside scripts rely on these names."""
     contract = ("init", "status", "doctor", "backup", "backups", "show", "verify", "restore", "query", "copy", "repair")
-    contract += ("restores", "diff", "expire", "undelete", "prune", "sweep", "blame", "bisect", "drill", "drills")
+    contract += (
+        "restores",
+        "undo",
+        "diff",
+        "expire",
+        "undelete",
+        "prune",
+        "sweep",
+        "blame",
+        "bisect",
+        "drill",
+        "drills",
+    )
     keys = ("generate", "list", "check", "rotate", "rekey", "export", "destroy")
     assert set(commands()) == {*contract, "config check", *(f"key {name}" for name in keys)}
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from moi_backup.errors import UsageError
+from moi_backup.errors import UsageError, WrongKey
 from moi_backup.lake.parquet_encryption import decryption
 from moi_backup.model.day import parse_day_range
 from moi_backup.model.restore import TableOutcome
+from moi_backup.operations.export_keys import export_keys
+from moi_backup.repository.key_text import generate_master
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import rows_of
 
@@ -327,3 +333,34 @@ def test_what_was_replaced_comes_back_from_its_backup(spend):
     assert undone.status == "restored", undone.error
     assert rows_of(spend.url, "public.spend") == before
     assert undone.digest == outcome.changes.live
+
+
+SCOPES = """
+[tables.spend]
+key = ["day", "campaign"]
+scopes = { sensitive_campaigns = ["campaign"], financial = ["amount"] }
+"""
+
+
+def test_an_encrypted_backup_is_restored_and_what_it_replaced_is_sealed_by_the_same_scopes(
+    empty_database: Callable[[], str], tmp_path: Path
+):
+    """Nothing readable is stored of the rows that changed, and a holder without a scope restores nothing of it."""
+    made = Deployment(empty_database(), tmp_path, keys={"MOI_KEY_1": generate_master(os.urandom)})
+    made.configure(SCOPES)
+    made.initialise()
+    made.sql(SPEND)
+    made.back_up(full=True)
+    before = rows_of(made.url, "public.spend")
+    made.sql("UPDATE spend SET campaign = 'very-secret-name' WHERE id = 1; DELETE FROM spend WHERE id = 2")
+    holder = replace(made, keys={"MOI_KEY_1": export_keys(made.workspace, ["financial"])})
+    with pytest.raises(WrongKey):
+        in_place(holder, "replace")
+    outcome = in_place(made, "replace")
+    assert done(outcome) == (2, 0, 1)
+    assert rows_of(made.url, "public.spend") == before
+    assert outcome.listed is not None
+    assert not any(b"very-secret-name" in data for data in made.objects().values())
+    repository = made.workspace.open()
+    with repository.open_file(outcome.listed.digest, size=outcome.listed.size) as path:
+        assert pq.read_table(path, decryption_properties=decryption(repository.ring)).num_rows == 3

@@ -10,7 +10,9 @@ import pytest
 from moi_backup.errors import UsageError
 from moi_backup.model.restore import RestoreRequest, TableOutcome, TablePlan
 from moi_backup.model.table import TableName
+from moi_backup.model.undo import UndoOrder
 from moi_backup.operations.restore import plan_restore
+from moi_backup.operations.undo import undo
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import database_of
 
@@ -315,11 +317,31 @@ def test_indexes_and_references_over_added_columns_are_left_to_the_database(shop
     assert database_of(shop.url) == before
 
 
-def test_a_restore_into_a_drifted_table_can_be_undone(shop):
-    """What was replaced was kept by the table's own definition, added columns included."""
+def test_what_a_restore_into_a_table_with_new_columns_replaced_can_be_brought_back(shop):
+    """What was replaced was kept by the table's own definition; an undo by merging is refused by the column's name."""
     shop.sql(BOTH + LOSS)
     before = database_of(shop.url)
     outcome = restore(shop)
     assert database_of(shop.url) != before
+    [refused] = undone(shop, outcome)
+    assert "column 'more' is not in the list of what the restore changed" in refused.error
     assert shop.restore_in_place(backup=outcome.undo, tables=(T,)).complete
     assert database_of(shop.url) == before
+
+
+@pytest.mark.parametrize("drift", ["DROP COLUMN note", "ALTER COLUMN amount TYPE text", "RENAME COLUMN note TO remark"])
+def test_a_restore_that_wrote_no_new_column_is_undone(shop, drift):
+    """Dropped, retyped and renamed columns stand in the list of changes as the table has them."""
+    shop.sql(f"ALTER TABLE t {drift}; {LOSS}")
+    before = database_of(shop.url)
+    outcome = restore(shop, renames=(("note", "remark"),) if "RENAME" in drift else ())
+    assert database_of(shop.url) != before
+    [back] = undone(shop, outcome)
+    assert back.status == "restored", back
+    assert database_of(shop.url) == before
+
+
+def undone(shop: Deployment, outcome: TableOutcome) -> tuple[TableOutcome, ...]:
+    """What an undo of the restore that kept this says of its tables."""
+    restore_id = next(found.restore for found in shop.backups() if found.id == outcome.undo)
+    return undo(shop.workspace, shop.url, UndoOrder(restore=str(restore_id), reason="a test")).tables

@@ -12,7 +12,7 @@ from moi_backup.operations.prune import prune
 from moi_backup.operations.workspace import Workspace
 from tests.engine.state_machine.backup_rules import DEATHS, BackupRules
 from tests.engine.state_machine.dying import Death, Died, DyingWorkspace
-from tests.engine.state_machine.world import Fate
+from tests.engine.state_machine.world import Fate, Recorded
 
 WHICH = st.integers(0, 99)
 
@@ -20,11 +20,12 @@ WHICH = st.integers(0, 99)
 class ExpiryRules(BackupRules):
     """What is listed is whole whatever goes; what is in the trash comes back as it was, until it is pruned."""
 
-    @precondition(lambda self: len(self.world.recorded) > 1)
+    @precondition(lambda self: len(self._free()) > 1)
     @rule(which=WHICH, death=st.none() | DEATHS)
     def expire(self, which: int, death: Death | None) -> None:
-        """One backup; the last one stays."""
-        backup = self.world.recorded[which % len(self.world.recorded)].id
+        """One backup that nothing holds; the last one stays."""
+        free = self._free()
+        backup = free[which % len(free)].id
         self._change({backup: "in the trash"}, lambda place: expire_backups(place, [backup]), death, "expired")
 
     @precondition(lambda self: self.world.in_state("in the trash"))
@@ -44,6 +45,9 @@ class ExpiryRules(BackupRules):
         self._change(gone, lambda place: prune(place, grace_hours=0), death, "pruned")
         if death is None:
             assert self.world.unneeded() == 0
+
+    def _free(self) -> list[Recorded]:
+        return [made for made in self.world.recorded if not made.held]
 
     def _change(
         self, allowed: dict[str, Fate], act: Callable[[Workspace], object], death: Death | None, what: str

@@ -51,6 +51,7 @@ class RestoreRules(Machine):
         before = self.world.state()
         result = self.world.deployment.restore(backup=recorded.id, days=days, **IN_PLACE)
         after = self.world.state()
+        self.world.record_undo(before)
         for outcome in result.tables:
             self._check_outcome(outcome, recorded, days, before, after)
         untouched = set(before) - {name_of(outcome.table) for outcome in result.tables}
@@ -68,6 +69,7 @@ class RestoreRules(Machine):
             restore(workspace, self.world.place.url, request, progress=DyingListener(death))
         except Died:
             self.world.seen["died in a restore"] += 1
+        self.world.record_undo(before)
         self.check_between(recorded, before)
 
     def check_between(self, recorded: Recorded, before: State) -> None:

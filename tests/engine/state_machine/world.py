@@ -78,13 +78,17 @@ Fate = Literal["listed", "in the trash", "gone"]
 
 @dataclass(frozen=True)
 class Recorded:
-    """A backup that was published: what it covers, and the whole database at its moment."""
+    """A backup that was published: what it covers, and the whole database at its moment.
+
+    One that is `held` undoes a restore and may not expire yet.
+    """
 
     id: str
     days: DayRange | None
     tables: tuple[str, ...]
     state: State
     complete: bool
+    held: bool = False
 
 
 class World:
@@ -168,7 +172,9 @@ class World:
     def record(self, manifest: BackupManifest, state: State) -> Recorded:
         """Remember what a published backup must give back; it must list the tables it covers with all their rows."""
         covered = tuple(name_of(entry.table) for entry in manifest.tables)
-        made = Recorded(manifest.id, manifest.coverage.days, covered, state, complete=manifest.coverage.complete)
+        coverage = manifest.coverage
+        held = manifest.kind == "pre_restore"
+        made = Recorded(manifest.id, coverage.days, covered, state, complete=coverage.complete, held=held)
         wanted = state if manifest.coverage.tables is None else covered
         assert set(covered) == {name for name in wanted if made.days is None or state[name].day is not None}, (
             "a table is missing from the backup"
@@ -178,6 +184,14 @@ class World:
         self.everything.append(made)
         self.states[made.id] = "listed"
         return made
+
+    def record_undo(self, state: State) -> None:
+        """Remember the backups that restores in place made of what they replaced; `state` is that before them."""
+        known = {made.id for made in self.everything}
+        for manifest in self.deployment.backups():
+            if manifest.id not in known:
+                assert manifest.kind == "pre_restore"
+                self.record(manifest, state)
 
     def see_states(self, *, allowed: Mapping[str, Fate]) -> None:
         """Look what became of every backup after an operation that may have made this of these, and of no others."""
