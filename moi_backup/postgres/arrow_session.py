@@ -41,6 +41,11 @@ class ArrowSession:
         with self._translated(f"Cannot connect to {redact(url)}"):
             self._connection = adbc.connect(libpq_url(url), autocommit=True)
 
+    @property
+    def url(self) -> str:
+        """The database, with the password if it has one: for another session beside this one."""
+        return self._url
+
     def __enter__(self) -> Self:
         return self
 

@@ -36,6 +36,8 @@ def check_parents(rows: Rows, staged: StagedChanges) -> tuple[Refusal, ...]:
     refusals: list[Refusal] = []
     for name, schema, table, _, facts in rows(_references_sql(staged.table, "conrelid")):
         parent = TableName(schema, table)
+        if not _known(staged, parent, json.loads(facts)["keys"]):
+            continue
         [(count,)] = rows(orphans_sql(staged, parent, **json.loads(facts)))
         if count:
             why = f"{count} rows of the backup refer to rows of {parent} that are not there"
@@ -86,12 +88,22 @@ def orphans_sql(staged: StagedChanges, parent: TableName, *, keys: list[_Key], p
     )
 
 
+def _known(staged: StagedChanges, parent: TableName, keys: list[_Key]) -> bool:
+    """Whether rows that come have the columns of the foreign key; Postgres looks after the defaults of others."""
+    written = {column.name for column in staged.written}
+    ends = ["child", "parent"] if parent == staged.table else ["child"]
+    return written.issuperset(key[end] for key in keys for end in ends)
+
+
 def _going(staged: StagedChanges, keys: list[_Key], *, kept: bool) -> str:
     """The live rows that go, and those whose referenced key becomes another."""
+    written = {column.name for column in staged.written}
     same = " AND ".join(
         f"o.{quote_identifier(key['parent'])} OPERATOR({key['same']}) s.{quote_identifier(key['parent'])}"
         for key in keys
+        if key["parent"] in written
     )
+    same = same or "p.number IS NOT NULL"
     moved = "" if kept else " OR p.moved"
     return (
         f"(SELECT o.* FROM {staged.source} AS o JOIN pg_temp.{PLACES} AS p ON {AT}"
