@@ -74,8 +74,11 @@ _EVERY_EVENT = 0b1111111
 
 
 def _write(decided: Decided) -> None:
-    changed = decided.changes.columns
-    [found] = decided.session.rows(decided.table.staged.apply_sql(changed))
+    deletes, updates, inserts = (rows > 0 for rows in decided.statement)
+    statement = decided.table.staged.apply_sql(
+        decided.changes.columns, deletes=deletes, updates=updates, inserts=inserts
+    )
+    [found] = decided.session.rows(statement)
     if tuple(int(count) for count in found) != decided.statement:
         raise Mismatch(
             f"{decided.asked.target}: the database deleted, updated and inserted {found} rows"

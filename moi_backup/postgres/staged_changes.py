@@ -20,6 +20,7 @@ from moi_backup.postgres.identifiers import identifier_list, qualified, quote_id
 COME, GONE, PLACES = "moi_come", "moi_gone", "moi_places"
 AT = "p.rel = o.tableoid AND p.tid = o.ctid"
 _NUMBER, _PLACE = "moi_number", "moi_place"
+_NOTHING = "SELECT 1 WHERE false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,31 +112,42 @@ class StagedChanges:
             f" FROM pg_temp.{PLACES}"
         )
 
-    def apply_sql(self, changed: Collection[str]) -> str:
+    def apply_sql(self, changed: Collection[str], *, deletes: bool, updates: bool, inserts: bool) -> str:
         """The statement that applies everything and tells how many rows it deleted, updated and inserted.
 
-        `changed` are the columns that any updated row changes.
+        `changed` are the columns that any updated row changes. Only what is needed is in it: a DELETE of no row fires
+        triggers for statements, and a rule rewrites it.
         """
-        names = [column.name for column in self.written]
-        inserted = identifier_list(names)
-        picked = ", ".join(f"s.{quote_identifier(name)}" for name in names)
         return f"""
-WITH moi_d AS (DELETE FROM {self.source} AS o USING pg_temp.{PLACES} AS p
-  WHERE {AT} AND (p.number IS NULL OR p.moved) RETURNING 1),
+WITH moi_d AS ({self._delete_sql() if deletes else _NOTHING}),
 moi_deleted AS (SELECT count(*) AS n FROM moi_d),
-moi_u AS ({self._update_sql(changed)}),
+moi_u AS ({self._update_sql(changed) if updates else _NOTHING}),
 moi_updated AS (SELECT count(*) AS n FROM moi_u),
-moi_i AS (INSERT INTO {qualified(self.table)} ({inserted}) OVERRIDING SYSTEM VALUE
-  SELECT {picked} FROM moi_updated JOIN {self.come} AS s ON moi_updated.n >= 0
-  LEFT JOIN pg_temp.{PLACES} AS p ON p.number = s.{self.number} WHERE p.number IS NULL OR p.moved RETURNING 1)
+moi_i AS ({self._insert_sql() if inserts else _NOTHING})
 SELECT (SELECT n FROM moi_deleted), (SELECT n FROM moi_updated), (SELECT count(*) FROM moi_i)"""
+
+    def _delete_sql(self) -> str:
+        return (
+            f"DELETE FROM {self.source} AS o USING pg_temp.{PLACES} AS p"
+            f" WHERE {AT} AND (p.number IS NULL OR p.moved) RETURNING 1"
+        )
+
+    def _insert_sql(self) -> str:
+        names = [column.name for column in self.written]
+        picked = ", ".join(f"s.{quote_identifier(name)}" for name in names)
+        return (
+            f"INSERT INTO {qualified(self.table)} ({identifier_list(names)}) OVERRIDING SYSTEM VALUE"
+            f" SELECT {picked} FROM moi_updated JOIN {self.come} AS s ON moi_updated.n >= 0"
+            f" LEFT JOIN pg_temp.{PLACES} AS p ON p.number = s.{self.number}"
+            " WHERE p.number IS NULL OR p.moved RETURNING 1"
+        )
 
     def _update_sql(self, changed: Collection[str]) -> str:
         """Only columns that change are set: what hangs on the others is not stirred. An identity is never set."""
         settable = [column.name for column in self.written if column.identity != "always"]
         columns = [name for name in settable if name in changed] or settable[:1]
         if not changed or not columns:
-            return "SELECT 1 FROM moi_deleted WHERE false"
+            return _NOTHING
         fields = ", ".join(f"{quote_identifier(name)} = s.{quote_identifier(name)}" for name in columns)
         return (
             f"UPDATE {self.source} AS o SET {fields} FROM moi_deleted JOIN pg_temp.{PLACES} AS p ON moi_deleted.n >= 0"

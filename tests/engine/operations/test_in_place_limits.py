@@ -38,3 +38,22 @@ def test_a_reference_that_was_never_validated_keeps_its_row(spend, action):
     [outcome] = in_place(spend, "replace").tables
     assert (outcome.status, "loose" in outcome.error) == ("refused", True)
     assert spend.sql("SELECT * FROM lines") == [(1, 100)]
+
+
+def test_a_trigger_for_statements_does_not_fire_for_a_kind_that_is_not_needed(spend):
+    """Where rows only come back nothing is deleted, not even nothing at all."""
+    spend.sql(
+        "DELETE FROM spend WHERE id = 5; CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN RAISE EXCEPTION ''never''; END';"
+        "CREATE TRIGGER never BEFORE UPDATE OR DELETE ON spend FOR EACH STATEMENT EXECUTE FUNCTION never()"
+    )
+    [outcome] = in_place(spend, "take-backup").tables
+    assert outcome.status == "restored", outcome.error
+    assert spend.sql("SELECT note FROM spend WHERE id = 5") == [("n5",)]
+
+
+def test_a_rule_on_another_kind_of_statement_is_no_obstacle(spend):
+    """A rule that forbids deleting does not stand against rows that come back."""
+    spend.sql("DELETE FROM spend WHERE id = 5; CREATE RULE kept AS ON DELETE TO spend DO INSTEAD NOTHING")
+    [outcome] = in_place(spend, "take-backup").tables
+    assert outcome.status == "restored", outcome.error
