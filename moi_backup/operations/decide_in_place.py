@@ -144,11 +144,23 @@ def _shape(asked: InPlace, table: LiveTable, surrogate: Surrogate | None) -> Sha
     manifest, written = asked.stored.manifest, table.staged.written
     names = {column.name for column in written}
     key = manifest.key if manifest.key and names.issuperset(manifest.key) else None
+    if manifest.key and key is None:
+        _refuse_computed_key(asked, sorted({*manifest.key} - names))
     if asked.newer_by is not None:
         _require_moments(asked, asked.newer_by)
     left_out = {*(key or ()), *((surrogate.column,) if surrogate is not None else ())}
     has_base = asked.base is not None or asked.undoing is not None
     return Shape(written, key, summed=summed_columns(written, without=left_out), has_base=has_base)
+
+
+def _refuse_computed_key(asked: InPlace, computed: list[str]) -> None:
+    """Refuse policies that look at keys where the key holds a generated column, of which no value is compared.
+
+    Without the key two states of one row would be two rows that both stay.
+    """
+    if asked.policy != "replace" and asked.undoing is None:
+        why = f"its key holds the generated column {', '.join(computed)}, so rows cannot be recognised by it"
+        raise RefusedInPlace(asked.target, [f"{why}; only --on-conflict replace needs no key"])
 
 
 def _require_moments(asked: InPlace, name: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from moi_backup.model.restore import RestoreResult
 from tests.engine.deployment import Deployment
+from tests.engine.oracle import rows_of
 
 SPEND = """CREATE TABLE spend (id int PRIMARY KEY, day date, note text);
 INSERT INTO spend SELECT i, date '2025-01-01' + i % 3, 'n' || i FROM generate_series(1, 12) i"""
@@ -57,3 +58,21 @@ def test_a_rule_on_another_kind_of_statement_is_no_obstacle(spend):
     spend.sql("DELETE FROM spend WHERE id = 5; CREATE RULE kept AS ON DELETE TO spend DO INSTEAD NOTHING")
     [outcome] = in_place(spend, "take-backup").tables
     assert outcome.status == "restored", outcome.error
+
+
+def test_a_key_with_a_generated_column_recognises_no_rows(deployment):
+    """Two states of one row would both stay; replace needs no key."""
+    deployment.sql(
+        "CREATE TABLE t (at date, name text, upper text GENERATED ALWAYS AS (upper(name)) STORED, amount int);"
+        "INSERT INTO t (at, name, amount) VALUES ('2025-01-01', 'a', 1), ('2025-01-01', 'b', 2)"
+    )
+    deployment.configure('[tables.t]\nday = "at"\nkey = ["at", "upper"]\n')
+    deployment.back_up(full=True)
+    before = rows_of(deployment.url, "public.t")
+    deployment.sql("UPDATE t SET amount = 7 WHERE name = 'a'")
+    for policy in ("keep-live", "take-backup", "fail"):
+        [outcome] = in_place(deployment, policy).tables
+        assert (outcome.status, "generated column upper" in outcome.error) == ("refused", True)
+    assert deployment.sql("SELECT sum(amount) FROM t") == [(9,)]
+    assert in_place(deployment, "replace").complete
+    assert rows_of(deployment.url, "public.t") == before
