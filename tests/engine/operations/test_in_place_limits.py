@@ -60,6 +60,15 @@ def test_a_rule_on_another_kind_of_statement_is_no_obstacle(spend):
     assert outcome.status == "restored", outcome.error
 
 
+def test_a_failure_shows_no_value_of_a_row(spend):
+    """What the database tells of the row that it refuses is neither in the outcome nor in the record."""
+    spend.sql("DELETE FROM spend; ALTER TABLE spend ADD CONSTRAINT short CHECK (note <> 'n7')")
+    [outcome] = in_place(spend, "take-backup").tables
+    assert (outcome.status, "short" in outcome.error) == ("failed", True)
+    assert "n7" not in outcome.error
+    assert not any(b"n7" in record for record in spend.objects("records/").values())
+
+
 def test_a_key_with_a_generated_column_recognises_no_rows(deployment):
     """Two states of one row would both stay; replace needs no key."""
     deployment.sql(
