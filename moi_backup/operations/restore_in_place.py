@@ -24,6 +24,7 @@ from moi_backup.operations.in_place import InPlace, RefusedInPlace, begin
 from moi_backup.operations.keep_replaced import KeepReplaced
 from moi_backup.operations.move_sequences import move_sequences
 from moi_backup.operations.progress import Progress
+from moi_backup.operations.scratch_errors import scratch_errors
 from moi_backup.postgres.arrow_session import ArrowSession, Refused
 from moi_backup.postgres.foreign_key_checks import referencing_tables
 from moi_backup.postgres.identifiers import qualified
@@ -36,7 +37,7 @@ PLAN_LOCK_TIMEOUT_MS = 10_000
 def plan_in_place(url: str, plan: TablePlan, asked: InPlace, *, scratch: Path, progress: Progress) -> TablePlan:
     """The plan of one table with what would be done to its live rows now, or why it is refused."""
     progress.start(str(plan.target), total=plan.rows)
-    with ArrowSession(url) as session:
+    with scratch_errors(asked.target), ArrowSession(url) as session:
         begin(session, isolation="REPEATABLE READ", lock_timeout_ms=PLAN_LOCK_TIMEOUT_MS)
         planned = _planned(session, plan, asked, scratch, progress)
         session.script("ROLLBACK")
@@ -66,7 +67,8 @@ class Changing:
         self.progress.start(str(plan.target), total=plan.rows)
         try:
             with ArrowSession(self.url) as session:
-                facts = self._transaction(session, plan, asked)
+                with scratch_errors(asked.target):
+                    facts = self._transaction(session, plan, asked)
                 problems = move_sequences(session, self.backup, plan.table) if plan.target == plan.table else []
         except MoiError as error:
             self.progress.finish(str(plan.target), "failed")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from moi_backup.lake import row_sets
 from moi_backup.model.restore import RestoreResult
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import rows_of
@@ -85,3 +86,34 @@ def test_a_key_with_a_generated_column_recognises_no_rows(deployment):
     assert deployment.sql("SELECT sum(amount) FROM t") == [(9,)]
     assert in_place(deployment, "replace").complete
     assert rows_of(deployment.url, "public.t") == before
+
+
+def test_a_condition_without_a_value_fails_its_table_and_is_recorded(deployment):
+    """A cast that fails on one row of the second table neither hides what became of the first nor shows the value."""
+    for name in ("a", "b"):
+        deployment.sql(f"CREATE TABLE {name} (id int PRIMARY KEY, code text, amount int)")
+        deployment.sql(f"INSERT INTO {name} SELECT i, i::text, i FROM generate_series(1, 9) i")
+    deployment.sql("INSERT INTO b VALUES (10, 'word', 10)")
+    deployment.back_up(full=True)
+    deployment.sql("UPDATE a SET amount = 0; UPDATE b SET amount = 0")
+    result = in_place(deployment, "take-backup", where="CAST(code AS INTEGER) > 3")
+    assert [table.status for table in result.tables] == ["restored", "failed"]
+    assert "TRY_CAST" in result.tables[1].error
+    assert "word" not in result.tables[1].error
+    assert len(deployment.objects("records/restores/")) == 1
+
+
+def test_a_full_disk_fails_its_table_and_is_recorded(deployment, monkeypatch):
+    """The tables before it are restored, and the record says so."""
+    deployment.sql("CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)")
+    deployment.sql("CREATE TABLE b (id int PRIMARY KEY, note text)")
+    deployment.sql("INSERT INTO b SELECT i, repeat(md5(i::text), 6) FROM generate_series(1, 150000) i")
+    deployment.back_up(full=True)
+    deployment.sql("DELETE FROM a; UPDATE b SET note = note || 'y'")
+    monkeypatch.setattr(row_sets, "MEMORY", "40MB")
+    monkeypatch.setattr(row_sets, "_SETTINGS", (*row_sets._SETTINGS, "SET max_temp_directory_size = '1MB'"))
+    result = in_place(deployment, "replace")
+    assert [table.status for table in result.tables] == ["restored", "failed"]
+    assert "space" in result.tables[1].error
+    assert deployment.sql("SELECT count(*) FROM b WHERE note LIKE '%y'") == [(150_000,)]
+    assert len(deployment.objects("records/restores/")) == 1
