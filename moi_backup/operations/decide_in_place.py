@@ -178,6 +178,8 @@ def _states(asked: InPlace, stored: StoredState) -> dict[Side, State]:
     columns = [[(c.name, c.pg_type, c.arrow) for c in s.manifest.columns] for s in (asked.stored, asked.base)]
     if columns[0] != columns[1]:
         raise RefusedInPlace(asked.target, ["the base has other columns than the backup"])
+    if asked.base.manifest.day != asked.stored.manifest.day:
+        raise RefusedInPlace(asked.target, ["the base divides its rows into days by another column or time zone"])
     return {"after": stored, "base": StoredState(asked.base, asked.days)}
 
 

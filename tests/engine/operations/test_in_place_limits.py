@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from moi_backup.errors import UsageError
 from moi_backup.lake import row_sets
+from moi_backup.model.day import parse_day_range
 from moi_backup.model.restore import RestoreResult
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import rows_of
@@ -117,3 +119,25 @@ def test_a_full_disk_fails_its_table_and_is_recorded(deployment, monkeypatch):
     assert "space" in result.tables[1].error
     assert deployment.sql("SELECT count(*) FROM b WHERE note LIKE '%y'") == [(150_000,)]
     assert len(deployment.objects("records/restores/")) == 1
+
+
+def test_a_base_that_covers_other_days_than_the_backup_is_refused(spend):
+    """Also where the days are those of the backup's own coverage."""
+    spend.back_up(days=parse_day_range("2025-01-01..2025-01-03"))
+    spend.back_up(days=parse_day_range("2025-01-01..2025-01-02"))
+    _, backup, base = (manifest.id for manifest in spend.backups())
+    with pytest.raises(UsageError, match="covers only the days"):
+        in_place(spend, "merge", backup=backup, base=base)
+
+
+def test_a_base_whose_days_begin_elsewhere_is_refused(deployment):
+    """Its rows lie on other days, so none would be found to be the same."""
+    deployment.sql(
+        "CREATE TABLE t (at timestamptz, id int PRIMARY KEY); INSERT INTO t VALUES ('2025-01-01 20:00+00', 1)"
+    )
+    for zone in ("UTC", "Asia/Tokyo"):
+        deployment.configure(f'[source]\ntimezone = "{zone}"\n[tables.t]\nday = "at"\n')
+        deployment.back_up(full=True)
+    backup, base = (manifest.id for manifest in deployment.backups())
+    [outcome] = in_place(deployment, "merge", backup=backup, base=base).tables
+    assert (outcome.status, "time zone" in outcome.error) == ("refused", True)
