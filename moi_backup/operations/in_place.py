@@ -67,8 +67,8 @@ class LiveTable(NamedTuple):
 
 def begin(session: ArrowSession, *, isolation: str, lock_timeout_ms: int) -> None:
     """Begin a transaction with the session settings; no snapshot is taken yet."""
-    session.script(f"BEGIN ISOLATION LEVEL {isolation} READ WRITE")
     version = int(session.rows("SELECT pg_catalog.current_setting('server_version_num')")[0][0])
+    session.script(f"BEGIN ISOLATION LEVEL {isolation} READ WRITE")
     for setting in session_settings(server_version=version, lock_timeout_ms=lock_timeout_ms):
         session.script(setting)
 

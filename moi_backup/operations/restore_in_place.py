@@ -30,7 +30,7 @@ from moi_backup.postgres.foreign_key_checks import referencing_tables
 from moi_backup.postgres.identifiers import qualified
 
 LOCK_TIMEOUT_MS = 30_000
-LOCK_NOT_AVAILABLE = "55P03"
+LOCK_NOT_AVAILABLE, UNDEFINED_TABLE = "55P03", "42P01"
 PLAN_LOCK_TIMEOUT_MS = 10_000
 
 
@@ -98,6 +98,7 @@ class Changing:
 
 def _planned(session: ArrowSession, plan: TablePlan, asked: InPlace, scratch: Path, progress: Progress) -> TablePlan:
     try:
+        _lock(session, asked.target, asked.target, "ACCESS SHARE")  # before the snapshot, or a TRUNCATE comes between
         with deciding(session, asked, scratch=scratch, progress=progress) as decided:
             facts = {"changes": decided.changes, "part": decided.part}
             if decided.refusal:
@@ -109,12 +110,19 @@ def _planned(session: ArrowSession, plan: TablePlan, asked: InPlace, scratch: Pa
 
 def _lock_out_writers(session: ArrowSession, target: TableName) -> None:
     """Nobody but this session writes to the table, and to those that refer to it, from here to the end."""
+    _lock(session, target, target, "SHARE ROW EXCLUSIVE")
+    # A new foreign key needs the lock just taken, so from here on the referencing tables are known.
+    for other in referencing_tables(session.rows, target):
+        _lock(session, target, other, "SHARE ROW EXCLUSIVE")
+
+
+def _lock(session: ArrowSession, target: TableName, table: TableName, mode: str) -> None:
+    """Lock a table for the restore of `target`; raises RefusedInPlace when another session does not let go of it."""
     try:
-        session.script(f"LOCK TABLE {qualified(target)} IN SHARE ROW EXCLUSIVE MODE")
-        # A new foreign key needs the lock just taken, so from here on the referencing tables are known.
-        for other in referencing_tables(session.rows, target):
-            session.script(f"LOCK TABLE {qualified(other)} IN SHARE ROW EXCLUSIVE MODE")
+        session.script(f"LOCK TABLE {qualified(table)} IN {mode} MODE")
     except Refused as error:
+        if error.sqlstate == UNDEFINED_TABLE and table == target:
+            raise RefusedInPlace(target, ["it does not exist"]) from error
         if error.sqlstate != LOCK_NOT_AVAILABLE:
             raise
         raise RefusedInPlace(target, ["another session keeps it, or a table that refers to it, locked"]) from error

@@ -9,7 +9,9 @@ import pytest
 from moi_backup.errors import UsageError
 from moi_backup.lake import row_sets
 from moi_backup.model.day import parse_day_range
-from moi_backup.model.restore import RestoreResult
+from moi_backup.model.restore import RestoreRequest, RestoreResult, TablePlan
+from moi_backup.operations import restore_in_place
+from moi_backup.operations.restore import plan_restore
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import rows_of
 
@@ -141,3 +143,18 @@ def test_a_base_whose_days_begin_elsewhere_is_refused(deployment):
     backup, base = (manifest.id for manifest in deployment.backups())
     [outcome] = in_place(deployment, "merge", backup=backup, base=base).tables
     assert (outcome.status, "time zone" in outcome.error) == ("refused", True)
+
+
+def test_a_preview_never_takes_a_truncated_table_for_an_empty_one(spend, monkeypatch):
+    """Its snapshot comes after its lock: rows that were replaced just before are seen."""
+    planned = restore_in_place._planned
+
+    def after_a_truncate(*arguments: Any) -> TablePlan:
+        spend.sql(f"TRUNCATE spend; {SPEND.partition(';')[2]}")
+        return planned(*arguments)
+
+    monkeypatch.setattr(restore_in_place, "_planned", after_a_truncate)
+    request = RestoreRequest(backup="latest", in_place=True, on_conflict="replace", reason="a test")
+    [table] = plan_restore(spend.workspace, spend.url, request).tables
+    assert table.changes is not None
+    assert (table.changes.unchanged, table.changes.written) == (12, 0)
