@@ -21,6 +21,14 @@ from moi_backup.postgres.restore_checks import check_columns, regclass
 from moi_backup.postgres.session import session_settings
 from moi_backup.postgres.staged_changes import StagedChanges
 
+_FOUND_DEAD = (
+    "SET LOCAL tcp_keepalives_idle = 30",
+    "SET LOCAL tcp_keepalives_interval = 10",
+    "SET LOCAL tcp_keepalives_count = 3",
+    "SET LOCAL tcp_user_timeout = 60000",
+)
+"""The lock that keeps writers out ends within a minute of losing this machine; the system's own limit is two hours."""
+
 
 class RefusedInPlace(MoiError):
     """Something of the live table stands against the restore; it was left as it was."""
@@ -69,7 +77,7 @@ def begin(session: ArrowSession, *, isolation: str, lock_timeout_ms: int) -> Non
     """Begin a transaction with the session settings; no snapshot is taken yet."""
     version = int(session.rows("SELECT pg_catalog.current_setting('server_version_num')")[0][0])
     session.script(f"BEGIN ISOLATION LEVEL {isolation} READ WRITE")
-    for setting in session_settings(server_version=version, lock_timeout_ms=lock_timeout_ms):
+    for setting in (*session_settings(server_version=version, lock_timeout_ms=lock_timeout_ms), *_FOUND_DEAD):
         session.script(setting)
 
 

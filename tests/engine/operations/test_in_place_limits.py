@@ -11,7 +11,9 @@ from moi_backup.lake import row_sets
 from moi_backup.model.day import parse_day_range
 from moi_backup.model.restore import RestoreRequest, RestoreResult, TablePlan
 from moi_backup.operations import restore_in_place
+from moi_backup.operations.in_place import begin
 from moi_backup.operations.restore import plan_restore
+from moi_backup.postgres.arrow_session import ArrowSession
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import rows_of
 
@@ -158,3 +160,14 @@ def test_a_preview_never_takes_a_truncated_table_for_an_empty_one(spend, monkeyp
     [table] = plan_restore(spend.workspace, spend.url, request).tables
     assert table.changes is not None
     assert (table.changes.unchanged, table.changes.written) == (12, 0)
+
+
+def test_a_lost_machine_does_not_lock_writers_out_for_hours(deployment):
+    """The server asks a silent connection of a restore within a minute."""
+    with ArrowSession(deployment.url) as session:
+        begin(session, isolation="READ COMMITTED", lock_timeout_ms=1000)
+        idle, interval, count = (
+            int(session.rows(f"SELECT current_setting('tcp_keepalives_{setting}')")[0][0])
+            for setting in ("idle", "interval", "count")
+        )
+    assert 0 < idle + interval * count <= 60
