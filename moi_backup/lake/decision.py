@@ -254,7 +254,7 @@ class Decision:
     def taken(self, side: str) -> Iterator[pa.Table]:
         """The `gone` rows that go or change, as they were; the `come` rows as they are written. Last their day."""
         query = f"SELECT {self._fields('x')}, x.{DAY} FROM {side} AS x WHERE {self._taken(side)}"
-        return self.sets.rows(f"{query}", extra=((DAY, pa.string()),))
+        return self.sets.rows(query, extra=((DAY, pa.string()),))
 
     def unlike(self) -> Iterator[pa.Table]:
         """The rows that `expected_rows.renumber` changed, as they are in the backup; last their day."""
@@ -275,7 +275,7 @@ class Decision:
         names = shape.key if shape.key is not None else tuple(column.name for column in shape.columns)
         texts = ", ".join(f"CAST(x.{shape.field(name)} AS VARCHAR)" for name in names)
         found = " UNION ".join(
-            f"SELECT {texts} FROM {side} AS x JOIN groups ON groups.k IS NOT DISTINCT FROM x.k AND groups.conflict"
+            f"SELECT {texts} FROM {side} AS x JOIN {side}_judged AS j ON j.id = x.id AND j.conflict"
             for side in ("gone", "come")
         )
         rows = self.sets.sql(f"{found} ORDER BY ALL NULLS FIRST LIMIT {most}")

@@ -65,7 +65,9 @@ def test_a_token_that_is_not_of_now_writes_nothing(moi: Command, spend: Deployme
 
 def test_the_document_of_a_preview_has_every_number(moi: Command, spend: Deployment) -> None:
     """By day, with the sums as decimal numbers."""
-    document = moi(*PLACE, "--on-conflict", "keep-live", "--dry-run", "--json", on=spend).document
+    answer = moi(*PLACE, "--on-conflict", "keep-live", "--dry-run", "--json", on=spend)
+    assert answer.code == 0, answer.err
+    document = answer.document
     [table] = document["tables"]
     changes = table["changes"]
     assert table["action"] == "in-place"
