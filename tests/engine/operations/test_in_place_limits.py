@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
+import psycopg
 import pytest
 
 from moi_backup.errors import UsageError
@@ -171,3 +174,23 @@ def test_a_lost_machine_does_not_lock_writers_out_for_hours(deployment):
             for setting in ("idle", "interval", "count")
         )
     assert 0 < idle + interval * count <= 60
+
+
+def test_writers_go_on_while_a_restore_waits_for_its_lock(spend):
+    """Behind one long transaction they are held up for seconds at most, and the restore is done when that one ends."""
+    spend.sql("UPDATE spend SET note = 'changed' WHERE id = 1")
+    results: list[RestoreResult] = []
+    waiting = threading.Thread(target=lambda: results.append(in_place(spend, "replace")))
+    with psycopg.connect(spend.url) as long:
+        long.execute("UPDATE spend SET note = 'long' WHERE id = 2")
+        waiting.start()
+        asked = "SELECT FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'"
+        deadline = time.monotonic() + 30
+        while not long.execute(asked).fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        spend.sql("SET lock_timeout = '6s'; UPDATE spend SET note = 'short' WHERE id = 3")
+        long.rollback()
+    waiting.join()
+    assert results[0].complete, results
+    assert spend.sql("SELECT count(*) FROM spend WHERE note = 'n' || id") == [(12,)]
