@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 
@@ -21,6 +22,7 @@ from moi_backup.operations.backup_debris import scratch_folder
 from moi_backup.operations.check_restore import check_request
 from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.in_place import InPlace
+from moi_backup.operations.in_turn import in_turn
 from moi_backup.operations.keep_replaced import KeepReplaced
 from moi_backup.operations.locked_columns import wrong_key
 from moi_backup.operations.open_for_reading import Reading, open_for_reading
@@ -118,8 +120,10 @@ def restore(
             keep = None if lease is None else KeepReplaced(workspace, lease, url, begun.id, request.reason, progress)
             with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
                 changing = Changing(url, prepared.backup, scratch, progress, keep)
-                for table, _ in _openable(prepared, ("in-place",), outcomes):
-                    outcome, remaining = changing.restore(table, prepared.asked[table.table])
+                openable = _openable(prepared, ("in-place",), outcomes)
+                for outcome, remaining in in_turn(
+                    [partial(changing.restore, table, prepared.asked[table.table]) for table, _ in openable]
+                ):
                     outcomes.append(outcome)
                     problems += remaining
     order = [table.table for table in prepared.plan.tables]

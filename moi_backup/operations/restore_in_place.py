@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import msgspec
@@ -29,9 +29,14 @@ from moi_backup.postgres.arrow_session import ArrowSession, Refused
 from moi_backup.postgres.foreign_key_checks import referencing_tables
 from moi_backup.postgres.identifiers import qualified
 
-LOCK_TIMEOUT_MS = 30_000
+LOCK_TIMEOUT_MS, LOCK_PAUSE_SECONDS, LOCK_ATTEMPTS = 2_000, 1.0, 10
+ROW_TIMEOUT_MS = 30_000
 LOCK_NOT_AVAILABLE, UNDEFINED_TABLE = "55P03", "42P01"
 PLAN_LOCK_TIMEOUT_MS = 10_000
+
+
+class KeptLocked(RefusedInPlace):
+    """Another session did not let go of a table in time."""
 
 
 def plan_in_place(url: str, plan: TablePlan, asked: InPlace, *, scratch: Path, progress: Progress) -> TablePlan:
@@ -83,8 +88,7 @@ class Changing:
 
     def _transaction(self, session: ArrowSession, plan: TablePlan, asked: InPlace) -> dict[str, Any]:
         """From BEGIN to COMMIT; the facts of the outcome."""
-        begin(session, isolation="READ COMMITTED", lock_timeout_ms=LOCK_TIMEOUT_MS)
-        _lock_out_writers(session, asked.target)
+        _begin_alone(session, asked.target)
         with deciding(session, asked, scratch=self.scratch, progress=self.progress) as decided:
             if plan.part and plan.part != decided.part:
                 raise RefusedInPlace(asked.target, ["its rows or its definition changed since the preview"])
@@ -108,6 +112,24 @@ def _planned(session: ArrowSession, plan: TablePlan, asked: InPlace, scratch: Pa
         return msgspec.structs.replace(plan, action="refuse", refusal=error.why)
 
 
+def _begin_alone(session: ArrowSession, target: TableName) -> None:
+    """Begin the transaction in which nobody else writes; raises RefusedInPlace where others do not let go.
+
+    Writers queue up behind a lock that waits, so it waits briefly, and again after a pause in which they go on.
+    """
+    for attempt in range(1, LOCK_ATTEMPTS + 1):
+        begin(session, isolation="READ COMMITTED", lock_timeout_ms=LOCK_TIMEOUT_MS)
+        try:
+            _lock_out_writers(session, target)
+            session.script(f"SET LOCAL lock_timeout = {ROW_TIMEOUT_MS:d}")
+            return
+        except KeptLocked:
+            if attempt == LOCK_ATTEMPTS:
+                raise
+            session.script("ROLLBACK")
+            sleep(LOCK_PAUSE_SECONDS)
+
+
 def _lock_out_writers(session: ArrowSession, target: TableName) -> None:
     """Nobody but this session writes to the table, and to those that refer to it, from here to the end."""
     _lock(session, target, target, "SHARE ROW EXCLUSIVE")
@@ -125,4 +147,4 @@ def _lock(session: ArrowSession, target: TableName, table: TableName, mode: str)
             raise RefusedInPlace(target, ["it does not exist"]) from error
         if error.sqlstate != LOCK_NOT_AVAILABLE:
             raise
-        raise RefusedInPlace(target, ["another session keeps it, or a table that refers to it, locked"]) from error
+        raise KeptLocked(target, ["another session keeps it, or a table that refers to it, locked"]) from error

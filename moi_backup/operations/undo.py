@@ -6,8 +6,9 @@ it is and is told. An undo is a restore in place like any other: it leaves a rec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 
@@ -20,6 +21,7 @@ from moi_backup.operations.backup_debris import scratch_folder
 from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.find_undo import FoundUndo, Lost, Replaced, find_undo, told_hold
 from moi_backup.operations.in_place import InPlace
+from moi_backup.operations.in_turn import Restored, in_turn
 from moi_backup.operations.keep_replaced import KeepReplaced
 from moi_backup.operations.locked_columns import wrong_key
 from moi_backup.operations.open_for_reading import Reading, open_for_reading
@@ -109,15 +111,21 @@ def _carry_out(
     if lease is not None:
         keep = KeepReplaced(workspace, lease, url, restore, prepared.request.reason, progress)
     with scratch_folder(prepared.reading.repository.store, now=workspace.clock.now()) as scratch:
+        works: list[Callable[[], Restored]] = []
         for table in prepared.plan.tables:
             if table.action == "refuse":
-                outcomes.append(msgspec.structs.replace(refused_outcome(table), backup=table.backup))
+                works.append(partial(_left_alone, table))
                 continue
             changing = Changing(url, prepared.backups[table.table], scratch, progress, keep)
-            outcome, remaining = changing.restore(table, prepared.asked[table.table])
+            works.append(partial(changing.restore, table, prepared.asked[table.table]))
+        for table, (outcome, remaining) in zip(prepared.plan.tables, in_turn(works), strict=True):
             outcomes.append(msgspec.structs.replace(outcome, backup=table.backup))
             problems += remaining
     return outcomes, problems
+
+
+def _left_alone(table: TablePlan) -> Restored:
+    return refused_outcome(table), []
 
 
 def _prepare(workspace: Workspace, reading: Reading, url: str, order: UndoOrder) -> _Prepared:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
+import psycopg
 import pytest
 
 from moi_backup.errors import UsageError
 from moi_backup.lake import row_sets
 from moi_backup.model.day import parse_day_range
 from moi_backup.model.restore import RestoreRequest, RestoreResult, TablePlan
+from moi_backup.model.undo import UndoOrder
 from moi_backup.operations import restore_in_place
 from moi_backup.operations.in_place import begin
 from moi_backup.operations.restore import plan_restore
+from moi_backup.operations.undo import undo
 from moi_backup.postgres.arrow_session import ArrowSession
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import rows_of
@@ -171,3 +176,53 @@ def test_a_lost_machine_does_not_lock_writers_out_for_hours(deployment):
             for setting in ("idle", "interval", "count")
         )
     assert 0 < idle + interval * count <= 60
+
+
+def test_writers_go_on_while_a_restore_waits_for_its_lock(spend):
+    """Behind one long transaction they are held up for seconds at most, and the restore is done when that one ends."""
+    spend.sql("UPDATE spend SET note = 'changed' WHERE id = 1")
+    results: list[RestoreResult] = []
+    waiting = threading.Thread(target=lambda: results.append(in_place(spend, "replace")))
+    with psycopg.connect(spend.url) as long:
+        long.execute("UPDATE spend SET note = 'long' WHERE id = 2")
+        waiting.start()
+        asked = "SELECT FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'"
+        deadline = time.monotonic() + 30
+        while not long.execute(asked).fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        spend.sql("SET lock_timeout = '6s'; UPDATE spend SET note = 'short' WHERE id = 3")
+        long.rollback()
+    waiting.join()
+    assert results[0].complete, results
+    assert spend.sql("SELECT count(*) FROM spend WHERE note = 'n' || id") == [(12,)]
+
+
+def test_tables_wait_for_the_rows_they_refer_to(deployment):
+    """Whatever their names: parents come back before children, and children go before parents."""
+    deployment.sql("CREATE TABLE parents (id int PRIMARY KEY); INSERT INTO parents SELECT generate_series(1, 9)")
+    deployment.sql("CREATE TABLE children (id int PRIMARY KEY, parent int REFERENCES parents)")
+    deployment.sql("INSERT INTO children SELECT i, i FROM generate_series(1, 9) i")
+    deployment.back_up(full=True)
+    before = {name: rows_of(deployment.url, f"public.{name}") for name in ("parents", "children")}
+    for damage in (
+        "DELETE FROM children; DELETE FROM parents",
+        "INSERT INTO parents VALUES (10); INSERT INTO children VALUES (10, 10)",
+    ):
+        deployment.sql(damage)
+        result = in_place(deployment, "replace")
+        assert result.complete, result
+        assert {name: rows_of(deployment.url, f"public.{name}") for name in before} == before
+
+
+def test_an_undo_waits_for_the_rows_that_its_tables_refer_to(deployment):
+    """What the restore took away comes back in both tables, parents first."""
+    deployment.sql("CREATE TABLE parents (id int PRIMARY KEY); INSERT INTO parents VALUES (1)")
+    deployment.sql("CREATE TABLE children (id int PRIMARY KEY, parent int REFERENCES parents)")
+    deployment.back_up(full=True)
+    deployment.sql("INSERT INTO parents VALUES (2); INSERT INTO children VALUES (1, 2)")
+    restored = in_place(deployment, "replace")
+    assert restored.complete, restored
+    undone = undo(deployment.workspace, deployment.url, UndoOrder(restore=restored.id, reason="a test"))
+    assert undone.complete, undone
+    assert deployment.sql("SELECT * FROM children") == [(1, 2)]

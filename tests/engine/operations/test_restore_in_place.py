@@ -213,6 +213,7 @@ def test_one_table_that_is_refused_does_not_stop_the_others(shop):
 def test_a_locked_table_does_not_stop_the_others(shop, monkeypatch):
     """A table that somebody keeps locked is left as it is, by name, after a bounded wait."""
     monkeypatch.setattr("moi_backup.operations.restore_in_place.LOCK_TIMEOUT_MS", 300)
+    monkeypatch.setattr("moi_backup.operations.restore_in_place.LOCK_ATTEMPTS", 2)
     with psycopg.connect(shop.url) as other:
         other.execute("LOCK TABLE sales IN ACCESS EXCLUSIVE MODE")
         result = shop.restore_in_place()
