@@ -21,6 +21,7 @@ from moi_backup.cli.options import (
 from moi_backup.cli.restore_document import plan_document, result_document
 from moi_backup.cli.restore_text import tell_plan, tell_result
 from moi_backup.cli.target import target_url
+from moi_backup.errors import UsageError
 from moi_backup.model.conflict_policy import POLICIES, ConflictPolicy
 from moi_backup.model.restore import DamagedPolicy, RestoreRequest
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 @click.option("--newer-by", metavar="COLUMN", help="take-newer: the timestamp that tells the newer row.")
 @click.option("--where", metavar="SQL", help="In place: only keys with a differing row for which this holds.")
 @click.option("--disable-triggers", is_flag=True, help="In place: keep user triggers from firing meanwhile.")
+@click.option(
+    "--rename", "renames", metavar="OLD=NEW", multiple=True, help="In place: the backup's column OLD is NEW now."
+)
 @click.option("--plan", metavar="TOKEN", help="In place: write only what the preview with this token showed.")
 @reason_option
 @click.option("--schema", metavar="S", help="Restore into this (scratch) schema instead of the tables' own.")
@@ -66,6 +70,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     newer_by: str | None,
     where: str | None,
     disable_triggers: bool,
+    renames: tuple[str, ...],
     plan: str | None,
     reason: str,
     schema: str | None,
@@ -95,6 +100,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
         newer_by=newer_by,
         where=where,
         disable_triggers=disable_triggers,
+        renames=tuple(map(_rename, renames)),
         plan=plan,
         reason=reason,
         wait=wait,
@@ -105,6 +111,15 @@ def command(  # noqa: PLR0913 - one parameter for each option
     )
     check_request(request, preview=dry_run)
     return _restore(invocation, request, target_url(invocation, to), dry_run=dry_run)
+
+
+def _rename(text: str) -> tuple[str, str]:
+    old, sign, new = text.partition("=")
+    if not (old and sign and new):
+        raise UsageError(
+            f"{text!r} is no renaming.", remedy="Write --rename OLD=NEW: the name in the backup, then the one now."
+        )
+    return old, new
 
 
 def _restore(invocation: Invocation, request: RestoreRequest, url: str, *, dry_run: bool) -> int:

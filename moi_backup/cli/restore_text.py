@@ -83,6 +83,8 @@ def tell_result(output: Output, result: RestoreResult) -> None:
             output.line(f"{table.target}: {_renumbered(table.changes)}")
         if table.changes is not None and table.changes.conflicts:
             output.line(f"{table.target}: {_conflicts(table.changes)}")
+        for drift in table.changes.drift if table.changes is not None else ():
+            output.line(f"{table.target}: {drift}")
         if table.undo:
             output.line(f"{table.target}: what was replaced is kept in backup {table.undo}")
     for note in result.notes:
@@ -119,6 +121,8 @@ def _tell_changes(output: Output, table: TablePlan, changes: TableChanges) -> No
         output.line(_renumbered(changes))
     if changes.conflicts:
         output.line(_conflicts(changes))
+    for drift in changes.drift:
+        output.line(f"{table.target}: {drift}")
     for trigger in changes.disabled_triggers:
         output.line(f"Trigger kept from firing: {trigger}")
 

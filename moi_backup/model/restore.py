@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from moi_backup.model.column_plan import ColumnDrift
 from moi_backup.model.conflict_policy import ConflictPolicy
 from moi_backup.model.day import DayRange
 from moi_backup.model.restore_record import FileReference
@@ -29,7 +30,7 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     Of a restore in place: `base` is the backup of the damaged state (merge), `newer_by` a timestamp column
     (take-newer; None: the configured one), `where` limits it to keys with a differing row for which the condition
     holds, `disable_triggers` keeps user triggers from firing, and `plan` is the token of a preview: nothing is written
-    unless the same would be done now.
+    unless the same would be done now. `renames` says of columns of the one table what they are called in it by now.
 
     Of a restore into new tables: `resume` counts one that exists as restored when it is wholly the backup's; `jobs`
     are restored side by side. `damaged` says what becomes of days whose chunks are damaged: the table fails, they are
@@ -55,6 +56,7 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     resume: bool = False
     jobs: int = 2
     damaged: DamagedPolicy = "fail"
+    renames: tuple[tuple[str, str], ...] = ()
 
 
 class ColumnSum(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +89,7 @@ class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
     `conflict_keys` tells the first of them;
     `renumbered` rows get another surrogate number than in the backup, because that one is taken. `days` are those with
     a difference; `columns` tells in how many updated rows each column changes. `live` is the digest of the live rows
-    of the whole range before.
+    of the whole range before. `drift` names the columns that are not the same in the backup and in the table.
     """
 
     inserted: int
@@ -102,6 +104,7 @@ class TableChanges(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, int] = {}
     disabled_triggers: tuple[str, ...] = ()
     live: str = ""
+    drift: tuple[ColumnDrift, ...] = ()
 
     @property
     def written(self) -> int:

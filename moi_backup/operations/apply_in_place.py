@@ -21,7 +21,7 @@ from moi_backup.operations.decide_in_place import Decided, digest_of_days, diges
 from moi_backup.operations.in_place import RefusedInPlace
 from moi_backup.operations.progress import Progress
 from moi_backup.operations.prove_rows import Mismatch
-from moi_backup.operations.row_states import LiveState, StoredState, compare
+from moi_backup.operations.row_states import LiveState, compare
 from moi_backup.postgres.surrogate_numbers import assign_new, numbers_sql
 from moi_backup.postgres.user_triggers import disable, enable, firing_triggers
 
@@ -74,14 +74,33 @@ _EVERY_EVENT = 0b1111111
 
 
 def _write(decided: Decided) -> None:
-    changed = decided.changes.columns
-    [found] = decided.session.rows(decided.table.staged.apply_sql(changed))
+    staged = decided.table.staged
+    if staged.kept:
+        decided.session.script(staged.expect_sql())
+    deletes, updates, inserts = (rows > 0 for rows in decided.statement)
+    statement = staged.apply_sql(decided.changes.columns, deletes=deletes, updates=updates, inserts=inserts)
+    [found] = decided.session.rows(statement)
     if tuple(int(count) for count in found) != decided.statement:
         raise Mismatch(
             f"{decided.asked.target}: the database deleted, updated and inserted {found} rows"
             f" instead of {decided.statement}.",
             meaning="The change was rolled back; the table is as it was before.",
             remedy="A trigger, rule or policy of the target swallows rows; restore into a scratch schema and compare.",
+        )
+    if staged.kept:
+        _prove_kept(decided)
+
+
+def _prove_kept(decided: Decided) -> None:
+    """Columns that the backup does not have are as they were in every row that changed."""
+    staged = decided.table.staged
+    [(unexpected,)] = decided.session.rows(staged.unexpected_sql())
+    if unexpected:
+        raise Mismatch(
+            f"{decided.asked.target}: {unexpected} changed rows do not have the values of"
+            f" {', '.join(staged.kept)} that they had before.",
+            meaning="The change was rolled back; the table is as it was before.",
+            remedy="A trigger or rule of the target changes them; restore into a scratch schema and compare.",
         )
 
 
@@ -113,7 +132,7 @@ def _read_back(
 ) -> _After:
     """Read days back and compare them with what was decided; raises Mismatch."""
     shape = replace(decided.decision.sets.shape, has_base=False, summed=())
-    stored = StoredState(decided.stored.stored, decided.stored.days, labels)
+    stored = replace(decided.stored, labels=labels, numbered=False)
     live = LiveState(decided.session, decided.table.source, runs, decided.live.ring)
     with RowSets(shape, scratch=scratch / "read-back") as found:
         compared = compare(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from moi_backup.errors import UsageError
 from moi_backup.lake.chosen_keys import check_condition
 from moi_backup.model.backup import BackupManifest
@@ -31,7 +33,9 @@ class Asking:
         request, stored = self.request, open_table(self.repository, self.backup, plan.table)
         assert request.on_conflict is not None  # noqa: S101 - the request was checked
         if request.where is not None:
-            check_condition(request.where, columns=stored.manifest.restorable)
+            names = dict(request.renames)
+            known = [replace(column, name=names.get(column.name, column.name)) for column in stored.manifest.restorable]
+            check_condition(request.where, columns=known)
         return InPlace(
             target=plan.target,
             stored=stored,
@@ -41,6 +45,7 @@ class Asking:
             newer_by=self._newer_by(plan.table),
             where=request.where,
             disable_triggers=request.disable_triggers,
+            renames=dict(request.renames),
         )
 
     def _base(self, table: TableName) -> StoredTable | None:
@@ -53,9 +58,11 @@ class Asking:
             )
         stored = open_table(self.repository, self.base, table)
         days = self.request.days or self.backup.coverage.days
-        if self.base.coverage.days is not None and days is None:
+        covered = self.base.coverage.days
+        if covered is not None and (days is None or days.first < covered.first or days.last > covered.last):
             raise UsageError(
-                f"The base {self.base.id} covers only the days {self.base.coverage.days}.",
+                f"The base {self.base.id} covers only the days {covered}.",
+                meaning="Of other days it does not tell what was there.",
                 remedy="Ask for days inside of it (--days), or choose another base.",
             )
         if locked := stored.locked(days):

@@ -23,6 +23,13 @@ def check_request(request: RestoreRequest, *, preview: bool = False) -> None:
             meaning="A restore in place repeats nothing, and never writes rows that are not the backup's.",
             remedy="Leave them out, or restore into a scratch schema (--schema) without --in-place.",
         )
+    if request.renames and len(request.tables or ()) != 1:
+        raise UsageError(
+            "--rename is said of the columns of one table.",
+            remedy="Name it (--table); restore other tables by themselves.",
+        )
+    if len(dict(request.renames)) < len(request.renames):
+        raise UsageError("--rename names a column of the backup twice.", remedy="Say once what it is called now.")
     for option, given, policy in (
         ("--base", request.base is not None, "merge"),
         ("--newer-by", request.newer_by is not None, "take-newer"),
@@ -54,6 +61,7 @@ def _refuse_without_place(request: RestoreRequest) -> None:
         ("--where", request.where),
         ("--disable-triggers", request.disable_triggers),
         ("--plan", request.plan),
+        ("--rename", request.renames),
     )
     idle = [option for option, value in given if value and not request.in_place]
     if idle:

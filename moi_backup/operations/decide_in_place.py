@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,11 +23,14 @@ from moi_backup.model.plan_token import part_of
 from moi_backup.model.restore import ColumnSum, DayChange, TableChanges
 from moi_backup.operations.in_place import InPlace, LiveTable, RefusedInPlace, live_table
 from moi_backup.operations.load_rows import load_rows
+from moi_backup.operations.missing_labels import missing_labels
 from moi_backup.operations.progress import Progress
+from moi_backup.operations.recast import recasting
 from moi_backup.operations.row_states import Compared, LiveState, State, StoredState, compare
 from moi_backup.operations.state_undone import state_undone
 from moi_backup.operations.summed_columns import summed_columns
 from moi_backup.postgres.arrow_session import ArrowSession
+from moi_backup.postgres.column_checks import check_values
 from moi_backup.postgres.foreign_key_checks import check_parents, check_references
 from moi_backup.postgres.restore_checks import Refusal, check_unique_keys, definition_of, mark_moved
 from moi_backup.postgres.staged_changes import COME, GONE
@@ -83,6 +86,7 @@ class Decided:
             columns=self.decision.changed_columns(),
             disabled_triggers=tuple(str(trigger) for trigger in self.triggers if not trigger.copied),
             live=digest_of_days(self.compared.live, self.live.counts),
+            drift=self.table.plan.drift,
         )
 
     @property
@@ -113,11 +117,15 @@ def deciding(
     Raises RefusedInPlace for a table that cannot be compared at all, UsageError for a condition or column that is none.
     """
     table = live_table(session, asked)
-    surrogate = find_surrogate(session.rows, asked.target, key=asked.stored.manifest.key or ())
+    key = table.manifest.key or ()
+    written = {column.name for column in table.staged.written}
+    surrogate = find_surrogate(session.rows, asked.target, key=key, written=written)
     with ExitStack() as opened:
+        recast = opened.enter_context(recasting(session.url, table.plan, key=key))
         shape = _shape(asked, table, surrogate)
         sets = opened.enter_context(RowSets(shape, scratch=scratch))
-        stored = StoredState(asked.stored, asked.days)
+        carry = recast if table.drifted else None
+        stored = StoredState(asked.stored, asked.days, carry=carry, numbered=bool(table.plan.left))
         states = _states(asked, stored)
         if asked.undoing is not None:
             states["base"] = opened.enter_context(state_undone(asked, asked.undoing, stored, shape, scratch=scratch))
@@ -126,6 +134,8 @@ def deciding(
             sets, states, ("before", live), digests_compare=digests_compare(asked, table),
             progress=(progress, str(asked.target)),
         )  # fmt: skip
+        if recast.refusals:
+            raise RefusedInPlace(asked.target, recast.refusals)
         chosen = chosen_keys(sets, asked.where) if asked.where is not None else None
         decision = Decision(sets, asked.policy, newer_by=asked.newer_by, chosen=chosen)
         yield _staged(session, asked, table, live, stored, compared, decision, surrogate)
@@ -134,7 +144,8 @@ def deciding(
 def digests_compare(asked: InPlace, table: LiveTable) -> bool:
     """Whether equal digests are equal rows: same columns, same order, and no written column that they leave out."""
     manifest = asked.stored.manifest
-    whole = len(table.staged.written) == len(manifest.restorable)
+    carried = all(drift.what == "added" for drift in table.plan.drift)
+    whole = carried and len(table.staged.written) == len(manifest.restorable)
     base = None if asked.base is None else asked.base.manifest
     return whole and (base is None or base.order_by == manifest.order_by)
 
@@ -145,19 +156,31 @@ def digest_of_days(digests: dict[str, str], counts: dict[str, int]) -> str:
 
 
 def _shape(asked: InPlace, table: LiveTable, surrogate: Surrogate | None) -> Shape:
-    manifest, written = asked.stored.manifest, table.staged.written
+    manifest, written = table.manifest, table.staged.written
     names = {column.name for column in written}
     key = manifest.key if manifest.key and names.issuperset(manifest.key) else None
+    if manifest.key and key is None:
+        _refuse_computed_key(asked, sorted({*manifest.key} - names))
     if asked.newer_by is not None:
-        _require_moments(asked, asked.newer_by)
+        _require_moments(asked, table, asked.newer_by)
     left_out = {*(key or ()), *((surrogate.column,) if surrogate is not None else ())}
     has_base = asked.base is not None or asked.undoing is not None
     return Shape(written, key, summed=summed_columns(written, without=left_out), has_base=has_base)
 
 
-def _require_moments(asked: InPlace, name: str) -> None:
+def _refuse_computed_key(asked: InPlace, computed: list[str]) -> None:
+    """Refuse policies that look at keys where the key holds a generated column, of which no value is compared.
+
+    Without the key two states of one row would be two rows that both stay.
+    """
+    if asked.policy != "replace" and asked.undoing is None:
+        why = f"its key holds the generated column {', '.join(computed)}, so rows cannot be recognised by it"
+        raise RefusedInPlace(asked.target, [f"{why}; only --on-conflict replace needs no key"])
+
+
+def _require_moments(asked: InPlace, table: LiveTable, name: str) -> None:
     """Refuse a column of take-newer by which rows of this table have no order in time."""
-    found = next((column for column in asked.stored.manifest.restorable if column.name == name), None)
+    found = next((column for column in table.staged.written if column.name == name), None)
     if found is None:
         raise RefusedInPlace(asked.target, [f"it has no column {name!r} to tell the newer row by"])
     if found.encoding == "text" and found.pg_type.startswith("timestamp"):
@@ -174,7 +197,9 @@ def _states(asked: InPlace, stored: StoredState) -> dict[Side, State]:
     columns = [[(c.name, c.pg_type, c.arrow) for c in s.manifest.columns] for s in (asked.stored, asked.base)]
     if columns[0] != columns[1]:
         raise RefusedInPlace(asked.target, ["the base has other columns than the backup"])
-    return {"after": stored, "base": StoredState(asked.base, asked.days)}
+    if asked.base.manifest.day != asked.stored.manifest.day:
+        raise RefusedInPlace(asked.target, ["the base divides its rows into days by another column or time zone"])
+    return {"after": stored, "base": replace(stored, stored=asked.base, numbered=False)}
 
 
 def _staged(
@@ -184,6 +209,8 @@ def _staged(
     staged, rows, run = table.staged, session.rows, session.script
     run(staged.create_sql())
     counts = decision.counts
+    if missing := missing_labels(decision, table.plan):
+        raise RefusedInPlace(asked.target, missing)
     if counts.inserted + counts.updated:
         load_rows(
             session, COME, columns=staged.come_columns, rows=decision.written(number=staged.number, place=staged.place)
@@ -191,7 +218,7 @@ def _staged(
     if counts.deleted:
         load_rows(session, GONE, columns=staged.gone_columns, rows=_places(decision.deleted(), staged.place))
     run(staged.places_sql())
-    renumbered = renumber(rows, run, staged, surrogate) if surrogate is not None and asked.stored.manifest.key else 0
+    renumbered = renumber(rows, run, staged, surrogate) if surrogate is not None and table.manifest.key else 0
     if counts.updated:
         mark_moved(rows, run, staged)
     [statement] = rows(staged.counts_sql())
@@ -202,6 +229,7 @@ def _staged(
         *_conflicts(asked, counts.conflicts),
         *(() if asked.disable_triggers else check_triggers(rows, asked.target, events)),
         *check_rules(rows, asked.target, events),
+        *check_values(rows, staged, added=table.plan.added, filled=surrogate.column if surrogate is not None else None),
         *check_unique_keys(rows, staged),
         *check_references(rows, staged),
         *check_parents(rows, staged),

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import duckdb
 import msgspec
 
 from moi_backup.errors import MoiError
+from moi_backup.model.column_plan import ColumnPlan, plan_columns
 from moi_backup.model.conflict_policy import ConflictPolicy
 from moi_backup.model.day import DayRange
 from moi_backup.model.restore_record import FileReference
-from moi_backup.model.table import Column, TableName
+from moi_backup.model.table import Column, TableManifest, TableName
 from moi_backup.operations.stored_table import StoredTable
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.export import RowSource
 from moi_backup.postgres.identifiers import qualified, quote_literal
-from moi_backup.postgres.restore_checks import check_columns, family, regclass
+from moi_backup.postgres.live_columns import live_columns
+from moi_backup.postgres.restore_checks import family
 from moi_backup.postgres.session import session_settings
 from moi_backup.postgres.staged_changes import StagedChanges
+
+_FOUND_DEAD = (
+    "SET LOCAL tcp_keepalives_idle = 30",
+    "SET LOCAL tcp_keepalives_interval = 10",
+    "SET LOCAL tcp_keepalives_count = 3",
+    "SET LOCAL tcp_user_timeout = 60000",
+)
+"""The lock that keeps writers out ends within a minute of losing this machine; the system's own limit is two hours."""
 
 
 class RefusedInPlace(MoiError):
@@ -53,6 +61,7 @@ class InPlace:
     newer_by: str | None = None
     where: str | None = None
     disable_triggers: bool = False
+    renames: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def runs(self) -> list[tuple[str, str]] | None:
@@ -60,38 +69,34 @@ class InPlace:
         return None if self.days is None else [(self.days.first, self.days.last)]
 
 
-@contextmanager
-def comparison_errors(table: TableName) -> Generator[None]:
-    """What goes wrong in the comparison itself (a full disk above all) is a failure of this table."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise MoiError(
-            f"{table} could not be compared: {error}",
-            meaning="Nothing was written to it.",
-            remedy="Rows that do not fit into memory go to the repository's folder for temporary files: look whether "
-            "its disk is full, or restore fewer days at once.",
-        ) from error
-
-
 class LiveTable(NamedTuple):
-    """The live side: how its rows are read, and where changes of them are staged."""
+    """The live side: how its rows are read, and where changes of them are staged.
+
+    `plan` tells how the backup's columns are carried, `manifest` is the backup's table in the columns of this one.
+    """
 
     source: RowSource
     staged: StagedChanges
+    plan: ColumnPlan
+    manifest: TableManifest
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the columns are not those of the backup."""
+        return bool(self.plan.drift)
 
 
 def begin(session: ArrowSession, *, isolation: str, lock_timeout_ms: int) -> None:
     """Begin a transaction with the session settings; no snapshot is taken yet."""
-    session.script(f"BEGIN ISOLATION LEVEL {isolation} READ WRITE")
     version = int(session.rows("SELECT pg_catalog.current_setting('server_version_num')")[0][0])
-    for setting in session_settings(server_version=version, lock_timeout_ms=lock_timeout_ms):
+    session.script(f"BEGIN ISOLATION LEVEL {isolation} READ WRITE")
+    for setting in (*session_settings(server_version=version, lock_timeout_ms=lock_timeout_ms), *_FOUND_DEAD):
         session.script(setting)
 
 
 def live_table(session: ArrowSession, asked: InPlace) -> LiveTable:
     """The live table that is to be changed; raises RefusedInPlace when it is none or its columns do not fit."""
-    manifest, target = asked.stored.manifest, asked.target
+    target = asked.target
     name = quote_literal(qualified(target))
     found = session.rows(f"SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass({name})")
     if not found:
@@ -102,38 +107,15 @@ def live_table(session: ArrowSession, asked: InPlace) -> LiveTable:
     if session.rows(f"SELECT EXISTS ({foreign})")[0][0]:
         raise RefusedInPlace(target, ["a partition of it is a table of another server, which no lock keeps still"])
     only = found[0][0] == "r"
-    staged = StagedChanges(target, _columns(session, asked), only=only)
-    if manifest.day is not None and manifest.day.column not in _live_columns(session, target):
-        raise RefusedInPlace(target, [f"it has no day column {manifest.day.column!r}"])
-    if refusals := check_columns(session.rows, staged):
-        raise RefusedInPlace(target, refusals)
-    return LiveTable(RowSource(target, only, manifest.columns, manifest.day, manifest.order_by), staged)
+    plan = plan_columns(asked.stored.manifest, live_columns(session.rows, target), renames=asked.renames)
+    if plan.refusals:
+        raise RefusedInPlace(target, plan.refusals)
+    manifest = plan.as_live(asked.stored.manifest)
+    source = RowSource(target, only, _read_columns(plan), manifest.day, manifest.order_by)
+    kept = tuple(found.column.name for found in plan.added)
+    return LiveTable(source, StagedChanges(target, plan.columns, only=only, kept=kept), plan, manifest)
 
 
-def _columns(session: ArrowSession, asked: InPlace) -> tuple[Column, ...]:
-    """The backup's columns as they are written here.
-
-    One that is generated there and plain here (a scratch table) is written like any other; an identity is what it is
-    now.
-    """
-    live = _live_columns(session, asked.target)
-    found: list[Column] = []
-    for column in asked.stored.manifest.columns:
-        generated, identity = live.get(column.name, (column.generated, ""))
-        found.append(
-            msgspec.structs.replace(
-                column,
-                generated=column.generated if generated else "",
-                identity="always" if identity == "a" else "",
-            )
-        )
-    return tuple(found)
-
-
-def _live_columns(session: ArrowSession, table: TableName) -> dict[str, tuple[str, str]]:
-    """Name to generation and identity."""
-    rows = session.rows(
-        "SELECT attname::text, attgenerated::text, attidentity::text FROM pg_catalog.pg_attribute"
-        f" WHERE attrelid = {regclass(table)} AND attnum > 0 AND NOT attisdropped"
-    )
-    return {name: (generated, identity) for name, generated, identity in rows}
+def _read_columns(plan: ColumnPlan) -> tuple[Column, ...]:
+    """The columns as rows are digested: one that is generated in the backup counts for no digest."""
+    return tuple(msgspec.structs.replace(carried.form, generated=carried.stored.generated) for carried in plan.carried)

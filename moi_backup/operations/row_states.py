@@ -6,10 +6,12 @@ days; days whose digests agree are not read from the repository and not kept of 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -20,6 +22,7 @@ from moi_backup.lake.digest import day_digest
 from moi_backup.lake.parts import MAXIMUM_WEIGHT
 from moi_backup.lake.row_sets import DAY, RowSets, Side
 from moi_backup.lake.stored_forms import converted
+from moi_backup.lake.untyped import arrow
 from moi_backup.model.day import UNDATED, DayRange, order_of
 from moi_backup.model.key_ring import KeyRing
 from moi_backup.model.table import Chunk, ChunkDay, Column
@@ -41,7 +44,7 @@ class StoredState:
     """The days of a table as a backup has them; `days` None means all. `labels` limits them to some of these.
 
     `form` are the columns in the types in which rows are given (None: as stored); `undivided` gives all rows as
-    undated.
+    undated. `carry` brings rows to other columns, and `numbered` rows carry their number within the day as a place.
     """
 
     stored: StoredTable
@@ -49,6 +52,8 @@ class StoredState:
     labels: frozenset[str] | None = None
     form: tuple[Column, ...] | None = field(default=None, kw_only=True)
     undivided: bool = field(default=False, kw_only=True)
+    carry: Callable[[pa.Table], pa.Table] | None = field(default=None, kw_only=True)
+    numbered: bool = field(default=False, kw_only=True)
 
     @cached_property
     def chunks(self) -> list[Chunk]:
@@ -77,8 +82,16 @@ class StoredState:
     def read(self, labels: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
         """The rows of these days."""
         form = self.form or self.stored.manifest.columns
+        numbers: Counter[str] = Counter()
         for label, rows in self._read(frozenset(labels)):
-            yield label, converted(rows, self.stored.manifest.columns, form)
+            brought = converted(rows, self.stored.manifest.columns, form)
+            brought = brought if self.carry is None else self.carry(brought)
+            if self.numbered:
+                first = numbers[label]
+                places = [str(number) for number in range(first, first + rows.num_rows)]
+                brought = brought.append_column(PLACE.name, arrow.array(places, pa.string()))
+                numbers[label] += rows.num_rows
+            yield label, brought
 
     def _read(self, labels: frozenset[str]) -> Iterator[tuple[str, pa.Table]]:
         if self.undivided:
@@ -167,7 +180,8 @@ class LiveState:
             raise SourceError(
                 f"{self.source.table}: column {error.column!r} holds a value now that the backup's form of it cannot.",
                 meaning="It is NaN or infinite; such a column is stored as text from the next backup on.",
-                remedy="Take a backup first, and compare with that one.",
+                remedy="Compare with a backup taken from now on; for a restore in place of this one, write any other "
+                "value there first, in place of which it puts the backup's.",
             ) from error
 
 
@@ -224,7 +238,7 @@ class _Comparison:
                     differing = self._differing(block, agreed)
                 for side, state in self._stored.items():
                     for label, rows in state.read(differing):
-                        self._sets.add(side, rows, day=label)
+                        self._sets.add(side, rows, day=label, places=_places(rows))
                 self._sets.day_done()
             next(parts, None)  # lets the stream see its end
         self._sets.finish()
@@ -323,11 +337,14 @@ class _Held:
 
     def keep(self) -> None:
         for rows in self._rows:
-            places = rows.column(PLACE.name) if PLACE.name in rows.column_names else None
-            self._sets.add(self._side, rows, day=self._label, places=places)
+            self._sets.add(self._side, rows, day=self._label, places=_places(rows))
         self._rows, self._bytes = [], 0
 
     def drop(self) -> None:
         self._rows = []
         if self._spooled:
             self._sets.forget(self._side, self._label)
+
+
+def _places(rows: pa.Table) -> Any:
+    return rows.column(PLACE.name) if PLACE.name in rows.column_names else None

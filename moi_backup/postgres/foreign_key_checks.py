@@ -36,6 +36,8 @@ def check_parents(rows: Rows, staged: StagedChanges) -> tuple[Refusal, ...]:
     refusals: list[Refusal] = []
     for name, schema, table, _, facts in rows(_references_sql(staged.table, "conrelid")):
         parent = TableName(schema, table)
+        if not _known(staged, parent, json.loads(facts)["keys"]):
+            continue
         [(count,)] = rows(orphans_sql(staged, parent, **json.loads(facts)))
         if count:
             why = f"{count} rows of the backup refer to rows of {parent} that are not there"
@@ -86,12 +88,22 @@ def orphans_sql(staged: StagedChanges, parent: TableName, *, keys: list[_Key], p
     )
 
 
+def _known(staged: StagedChanges, parent: TableName, keys: list[_Key]) -> bool:
+    """Whether rows that come have the columns of the foreign key; Postgres looks after the defaults of others."""
+    written = {column.name for column in staged.written}
+    ends = ["child", "parent"] if parent == staged.table else ["child"]
+    return written.issuperset(key[end] for key in keys for end in ends)
+
+
 def _going(staged: StagedChanges, keys: list[_Key], *, kept: bool) -> str:
     """The live rows that go, and those whose referenced key becomes another."""
+    written = {column.name for column in staged.written}
     same = " AND ".join(
         f"o.{quote_identifier(key['parent'])} OPERATOR({key['same']}) s.{quote_identifier(key['parent'])}"
         for key in keys
+        if key["parent"] in written
     )
+    same = same or "p.number IS NOT NULL"
     moved = "" if kept else " OR p.moved"
     return (
         f"(SELECT o.* FROM {staged.source} AS o JOIN pg_temp.{PLACES} AS p ON {AT}"
@@ -106,8 +118,9 @@ def _references_sql(table: TableName, end: str) -> str:
     Name, the table at the other end, ON DELETE action and facts (JSON for the queries above).
     """
     other = "conrelid" if end == "confrelid" else "confrelid"
-    # A foreign key of one partition concerns its rows alone, and Postgres looks after it.
-    ours = f"IN {family(table)}" if end == "confrelid" else f"= {regclass(table)}"
+    # A foreign key of one partition concerns its rows alone, and Postgres looks after it. One that is not validated
+    # acts on rows that refer to this table like any other; of those that refer from here it promises nothing.
+    ours = f"IN {family(table)}" if end == "confrelid" else f"= {regclass(table)} AND k.convalidated"
     return f"""
 SELECT k.conname::text, n.nspname::text, c.relname::text, k.confdeltype::text, json_build_object(
   'partitioned', c.relkind = 'p',
@@ -124,6 +137,6 @@ SELECT k.conname::text, n.nspname::text, c.relname::text, k.confdeltype::text, j
     LEFT JOIN pg_catalog.pg_namespace lnsp ON lnsp.oid = l.collnamespace))::text
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.{other}
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND k.conparentid = 0 AND k.convalidated AND k.{end} {ours}
+WHERE k.contype = 'f' AND k.conparentid = 0 AND k.{end} {ours}
   AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 ORDER BY 2, 3, 1"""

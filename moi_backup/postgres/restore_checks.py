@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moi_backup.model.table import TableName
-from moi_backup.postgres.identifiers import qualified, quote_identifier, quote_literal
+from moi_backup.postgres.identifiers import literal_list, qualified, quote_identifier, quote_literal
 from moi_backup.postgres.staged_changes import StagedChanges
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
@@ -31,33 +31,10 @@ class Refusal:
         return f"{self.what}: {self.why}"
 
 
-def check_columns(rows: Rows, staged: StagedChanges) -> tuple[Refusal, ...]:
-    """Columns that differ in name, type or generation; a generated one that the backup lacks is no obstacle."""
-    live = {name: (pg_type, generated != "") for name, pg_type, generated in rows(_columns_sql(staged.table))}
-    stored = {column.name: (column.pg_type, column.generated != "") for column in staged.columns}
-    refusals: list[Refusal] = []
-    for name, (pg_type, generated) in stored.items():
-        if name not in live:
-            refusals.append(Refusal(f"column {name}", "it is in the backup and not in the table"))
-        elif live[name][1] != generated:
-            where = ("table", "backup") if live[name][1] else ("backup", "table")
-            refusals.append(Refusal(f"column {name}", f"it is generated in the {where[0]} and not in the {where[1]}"))
-        elif live[name][0] != pg_type:
-            refusals.append(
-                Refusal(f"column {name}", f"it is {live[name][0]} in the table and {pg_type} in the backup")
-            )
-    for name, (_, generated) in live.items():
-        if name not in stored and not generated:
-            refusals.append(
-                Refusal(f"column {name}", "it is in the table and not in the backup, so its values would be lost")
-            )
-    return tuple(refusals)
-
-
 def check_unique_keys(rows: Rows, staged: StagedChanges) -> tuple[Refusal, ...]:
     """Keys of rows that come which a row that stays holds too, for each unique index (partial, over expressions)."""
     refusals: list[Refusal] = []
-    for name, facts in rows(_unique_indexes_sql(staged.table)):
+    for name, facts in rows(_unique_indexes_sql(staged)):
         [(count,)] = rows(held_sql(staged, **json.loads(facts)))
         if count:
             why = f"{count} rows of the backup have a key that rows which stay hold"
@@ -71,7 +48,7 @@ def mark_moved(rows: Rows, run: Callable[[str], None], staged: StagedChanges) ->
     Their new unique key is the old one of another updated row (an update looks at each row by itself), or their
     identity column, which no UPDATE may set, becomes another.
     """
-    for _, facts in rows(_unique_indexes_sql(staged.table)):
+    for _, facts in rows(_unique_indexes_sql(staged)):
         run(staged.move_sql(swapped_sql(staged, **json.loads(facts))))
     for column in staged.written:
         if column.identity == "always":
@@ -158,8 +135,9 @@ def _columns_sql(table: TableName) -> str:
     )
 
 
-def _unique_indexes_sql(table: TableName) -> str:
-    """Name and facts (JSON for `conflicts_sql`) of the valid unique indexes without generated columns."""
+def _unique_indexes_sql(staged: StagedChanges) -> str:
+    """Name and facts (JSON for `held_sql`) of the valid unique indexes over nothing but columns that are written."""
+    written = literal_list(column.name for column in staged.written) or "NULL"
     return f"""
 SELECT c.relname::text, json_build_object(
   'predicate', pg_catalog.pg_get_expr(i.indpred, i.indrelid),
@@ -178,9 +156,10 @@ SELECT c.relname::text, json_build_object(
     WHERE k.n <= i.indnkeyatts))::text
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'btree'
-WHERE i.indrelid = {regclass(table)} AND i.indisunique AND i.indisvalid
+WHERE i.indrelid = {regclass(staged.table)} AND i.indisunique AND i.indisvalid
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute g
-    WHERE g.attrelid = i.indrelid AND g.attgenerated <> '' AND (g.attnum = ANY (i.indkey) OR EXISTS (
+    WHERE g.attrelid = i.indrelid AND g.attnum > 0 AND g.attname NOT IN ({written})
+    AND (g.attnum = ANY (i.indkey) OR EXISTS (
       SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
       AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = g.attnum)))
 ORDER BY 1"""

@@ -25,10 +25,11 @@ class Surrogate(NamedTuple):
     sequence: TableName
 
 
-def find_surrogate(rows: Rows, table: TableName, *, key: Collection[str]) -> Surrogate | None:
-    """The first column of its kind; `key` is the merge key."""
+def find_surrogate(rows: Rows, table: TableName, *, key: Collection[str], written: Collection[str]) -> Surrogate | None:
+    """The first column of its kind among the `written` ones; `key` is the merge key."""
     for column, sequence in rows(_surrogates_sql(table, key)):
-        return Surrogate(column, parse_table_name(sequence))
+        if column in written:
+            return Surrogate(column, parse_table_name(sequence))
     return None
 
 

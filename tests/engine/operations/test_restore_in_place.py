@@ -52,9 +52,10 @@ OBSTACLES = [
         "of_sale",
         "ALTER TABLE lines ADD CONSTRAINT of_sale FOREIGN KEY (sale) REFERENCES sales ON DELETE CASCADE; " + REFERRING,
     ),
-    ("column note", "ALTER TABLE sales DROP COLUMN note"),
-    ("column more", "ALTER TABLE sales ADD COLUMN more int DEFAULT 7"),
-    ("column note", "ALTER TABLE sales ALTER COLUMN note TYPE varchar(10)"),
+    (
+        "column more",
+        "ALTER TABLE sales ADD COLUMN more int NOT NULL DEFAULT 7; ALTER TABLE sales ALTER COLUMN more DROP DEFAULT",
+    ),
     ("column day", "ALTER TABLE sales ALTER COLUMN day TYPE timestamp"),
     ("day column", "ALTER TABLE sales RENAME COLUMN day TO date"),
     ("does not exist", "DROP TABLE sales"),

@@ -11,7 +11,7 @@ import pytest
 
 from moi_backup.model.table import Column, TableName
 from moi_backup.postgres.foreign_key_checks import check_parents, check_references, referencing_tables
-from moi_backup.postgres.restore_checks import check_columns, check_unique_keys, mark_moved
+from moi_backup.postgres.restore_checks import check_unique_keys, mark_moved
 from moi_backup.postgres.session import session_settings
 from moi_backup.postgres.staged_changes import StagedChanges
 from moi_backup.postgres.types import classify
@@ -213,26 +213,6 @@ def test_a_trigger_of_a_partition_is_found_and_a_copied_one_told_once(database):
         rows = executor(cursor)
         found = check_triggers(rows, SALES, INSERT)
     assert [refusal.what for refusal in found] == ["trigger for_low on public.low", "trigger for_all on public.sales"]
-
-
-def test_columns_that_do_not_fit_are_named_one_by_one(database):
-    """Missing, new, retyped and newly generated columns are told; generated ones may be absent on either side."""
-    url = database("checks")
-    run_sql(
-        url,
-        """CREATE TABLE public.sales (id bigint, day date, fresh text, code text,
-                                      note text GENERATED ALWAYS AS (code) STORED,
-                                      sum int GENERATED ALWAYS AS (1) STORED)""",
-    )
-    stored = (*columns(id="integer", day="date", code="text", note="text", gone="text"),)
-    with closing(adbc.connect(url)) as conn, closing(conn.cursor()) as cursor:
-        found = check_columns(executor(cursor), StagedChanges(SALES, stored))
-    assert [str(refusal) for refusal in found] == [
-        "column id: it is bigint in the table and integer in the backup",
-        "column note: it is generated in the table and not in the backup",
-        "column gone: it is in the backup and not in the table",
-        "column fresh: it is in the table and not in the backup, so its values would be lost",
-    ]
 
 
 def test_tables_that_refer_to_the_table_can_be_locked_first(database):
