@@ -106,6 +106,7 @@ def test_what_people_did_since_stays_and_what_both_changed_is_told(shop):
     )
     result = take_back(shop, restored)
     [table] = result.tables
+    assert not table.error
     assert (table.status, table.changes.conflicts, result.exit_code) == ("restored", 1, 3)
     assert table.changes.conflict_keys == ("day=2025-01-07, campaign=c36",)
     assert shop.sql("SELECT id, spend::float FROM ads WHERE id IN (6, 36, 37, 66) ORDER BY id") == [
