@@ -55,7 +55,7 @@ def beside(shop: Deployment, **request: Any) -> RestoreResult:
 def whole(shop: Deployment, schema: str) -> list[str]:
     """Columns, rows and definitions of a schema, as if it were called `public`."""
     contents = sorted(contents_of(shop.url, schema=schema).items())
-    defined = shop.sql(DEFINED.format(schema))
+    defined = shop.sql("SET search_path = ''; " + DEFINED.format(schema))
     return sorted(repr(found).replace(f"{schema}.", "public.") for found in (*contents, *defined))
 
 
