@@ -17,6 +17,7 @@ from moi_assets.assets.recovery_drill import build_recovery_drill
 from moi_assets.assets.restored import build_restored
 from moi_assets.assets.restored_database import build_restored_database
 from moi_assets.assets.snapshots import build_snapshots
+from moi_assets.assets.undone_restore import build_undone_restore
 from moi_assets.checks.drill_passed import build_drill_passed
 from moi_assets.checks.snapshot_checks import build_snapshot_checks
 from moi_assets.jobs import build_jobs
@@ -59,6 +60,7 @@ def _definitions(configuration: Configuration, resource_overrides: dict[str, Any
             *build_previews(tables, partitions),
             *build_restored(tables, partitions),
             build_restored_database(configuration.restore.schema),
+            *build_undone_restore(),
             build_recovery_drill(),
         ],
         asset_checks=[*build_snapshot_checks(tables), build_drill_passed()],

@@ -30,6 +30,7 @@ def build_jobs(tables: Sequence[TableAssets]) -> list[UnresolvedAssetJobDefiniti
         _person_job(
             "restore_everything", "restored_database", "Restore all tables of a backup into new tables, and prove them."
         ),
+        _person_job("undo_restore", "undone_restore", "Take back a restore in place, as its preview showed it."),
         _person_job(
             "drill_recovery", "recovery_drill", "Restore a backup into a scratch database, prove and measure it."
         ),

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import dagster as dg
 
-from moi_assets.restore_config import PreviewConfig, launch_yaml
+from moi_assets.restore_config import PreviewConfig, restore_yaml
 from moi_assets.tables import TableAssets
 from moi_backup.errors import MoiError
 from moi_backup.model.restore import RestorePlan, RestoreResult, TableChanges, TableOutcome, TablePlan
@@ -89,7 +89,7 @@ def _without_changes(planned: TablePlan) -> str:
 
 
 def _how_to_apply(plan: RestorePlan, config: PreviewConfig, table: TableAssets) -> str:
-    text = launch_yaml(config, table, backup=plan.backup, base=plan.base, token=plan.token)
+    text = restore_yaml(config, table, backup=plan.backup, base=plan.base, token=plan.token)
     return (
         f"Materialize `{table.restored.to_user_string()}` for the same days ({plan.days}) with this in the launchpad. "
         f"It is refused when something else would be done by then.\n\n```yaml\n{text}\n```"

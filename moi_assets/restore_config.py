@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Literal
 
 import dagster as dg
@@ -23,7 +23,7 @@ class PreviewConfig(dg.Config):
     """Which backup, into which table, and what decides where they differ: all that a plan token stands for."""
 
     backup: str = Field(
-        default="latest", description="Id of the backup (or the beginning of one), latest, or latest-full."
+        default="latest", description="Id of the backup (or the beginning of one), latest, latest-full, or a moment."
     )
     target: Literal["configured", "live"] = Field(
         default="configured",
@@ -101,29 +101,28 @@ def require_seen(config: RestoreConfig, table: TableAssets, workspace: Workspace
         )
 
 
-def launch_yaml(config: PreviewConfig, table: TableAssets, *, backup: str, base: str, token: str) -> str:
+def restore_yaml(config: PreviewConfig, table: TableAssets, *, backup: str, base: str, token: str) -> str:
     """The launchpad's configuration that carries out a previewed plan; `backup` and `base` are exact ids."""
     given = {
         **config.model_dump(exclude_defaults=True),
         "backup": backup,
         "target": config.target,
         "policy": config.policy,
-        "plan": token,
-        "reason": "",
     }
     given |= {"base": base} if base else {}
-    return "\n".join(_lines(table, given))
+    return launch_yaml(table.restored.to_python_identifier(), {**given, "plan": token, "reason": ""})
+
+
+def launch_yaml(op: str, given: Mapping[str, object]) -> str:
+    """The launchpad's configuration of one op. Values are JSON, which is YAML as well, whatever a condition holds."""
+    lines = ["ops:", f"  {op}:", "    config:"]
+    for name, value in given.items():
+        comment = "  # say why" if name == "reason" else ""
+        lines.append(f"      {name}: {json.dumps(value, ensure_ascii=False)}{comment}")
+    return "\n".join(lines)
 
 
 def _is_live(config: PreviewConfig, table: TableAssets, workspace: Workspace) -> bool:
     if config.target == "live":
         return True
     return table.target == table.table and workspace.restore_url() == workspace.source_url()
-
-
-def _lines(table: TableAssets, given: dict[str, object]) -> Iterator[str]:
-    """JSON scalars are YAML as well, whatever a condition contains."""
-    yield from ("ops:", f"  {table.restored.to_python_identifier()}:", "    config:")
-    for name, value in given.items():
-        comment = "  # say why" if name == "reason" else ""
-        yield f"      {name}: {json.dumps(value, ensure_ascii=False)}{comment}"

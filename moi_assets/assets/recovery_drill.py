@@ -25,7 +25,7 @@ class DrillConfig(dg.Config):
     """Which backup is drilled, and why."""
 
     backup: str = Field(
-        default="latest", description="Id of the backup (or the beginning of one), latest, or latest-full."
+        default="latest", description="Id of the backup (or the beginning of one), latest, latest-full, or a moment."
     )
     tables: list[str] = Field(
         default=[], description="Only these tables (schema.name); the time for everything is then a forecast."

@@ -22,7 +22,7 @@ class NewTablesConfig(dg.Config):
     """Which backup is restored, where its tables are made, and why."""
 
     backup: str = Field(
-        default="latest", description="Id of the backup (or the beginning of one), latest, or latest-full."
+        default="latest", description="Id of the backup (or the beginning of one), latest, latest-full, or a moment."
     )
     schema_name: str = Field(
         default="", alias="schema", description="The schema the tables are made in; empty: that of [restore]."

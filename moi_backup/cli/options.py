@@ -15,7 +15,7 @@ from moi_backup.model.table import TableName, parse_table_name
 if TYPE_CHECKING:
     from moi_backup.settings import RepositorySetting
 
-BACKUP = "BACKUP is an id, a unique prefix of one, latest, or latest-full."
+BACKUP = "BACKUP is an id, a unique prefix of one, latest, latest-full, or a moment: the newest ended by then."
 IDS = "BACKUP is an id or a unique prefix of one."
 
 table_option = click.option(

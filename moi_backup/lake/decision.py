@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from moi_backup.lake.row_diff import PAIRS, DaySums, sum_by_day
+from moi_backup.lake.row_diff import DaySums, pair_rows, sum_by_day
 from moi_backup.lake.row_sets import DAY, PLACE, RowSets
 from moi_backup.model.conflict_policy import ConflictPolicy
 
@@ -68,10 +68,41 @@ class Decision:
     def __init__(
         self, sets: RowSets, policy: ConflictPolicy, *, newer_by: str | None = None, chosen: str | None = None
     ) -> None:
-        self.sets, self.policy = sets, policy
+        self.sets = sets
+        self.policy: ConflictPolicy = policy
+        unique = pair_rows(sets)
+        self._paired = bool(sets.sql("SELECT 1 FROM pairs LIMIT 1"))
+        if unique and not sets.shape.has_base:
+            self._judge_pairs(newer_by, chosen)
+        else:
+            self._judge_groups(newer_by, chosen)
+        self._everything: set[str] = set()
+        for side in ("gone", "come"):
+            self._take(side, chosen)
+
+    def _judge_pairs(self, newer_by: str | None, chosen: str | None) -> None:
+        """Make `judged`, and by side `gone_judged` and `come_judged` (id, takes, conflict): keys with one row each."""
+        field = "NULL" if newer_by is None else self.sets.shape.field(newer_by)
+        newest = f"g.{field} AS newest_gone, c.{field} AS newest_come" if newer_by is not None else "1"
+        rows = "JOIN gone AS g ON g.id = p.gone JOIN come AS c ON c.id = p.come" if newer_by or chosen else ""
+        limit = "true" if chosen is None else f"g.k IN ({chosen})"
+        # `g` and `c` are the numbers of rows in what the policies say.
+        found = f"SELECT p.gone, p.come, {newest} FROM pairs AS p {rows} WHERE {limit}"
+        self.sets.sql(
+            f"CREATE OR REPLACE TABLE judged AS SELECT gone, come, {_TAKES[self.policy]} AS takes,"
+            f" {_CONFLICTS[self.policy]} AS conflict FROM (SELECT *, 1 AS g, 1 AS c FROM ({found})) AS found"
+        )
+        for side in ("gone", "come"):
+            self.sets.sql(f"CREATE OR REPLACE VIEW {side}_judged AS SELECT {side} AS id, takes, conflict FROM judged")
+
+    def _judge_groups(self, newer_by: str | None, chosen: str | None) -> None:
+        """The same of keys with any number of rows; with a base of all keys, else of those on both sides."""
+        sets = self.sets
         newest = f"max({sets.shape.field(newer_by)})" if newer_by is not None else "NULL"
+        other = {"gone": "come", "come": "gone"}
         sides = " UNION ALL ".join(
-            f"SELECT k, '{side}' AS side, count(*) AS number, {newest} AS newest FROM {side} GROUP BY k"
+            f"SELECT k, '{side}' AS side, count(*) AS number, {newest} AS newest FROM {side}"
+            f" WHERE {'true' if sets.shape.has_base else f'kh IN (SELECT kh FROM {other[side]})'} GROUP BY k"
             for side in ("gone", "come")
         )
         picked = ", ".join(
@@ -85,21 +116,42 @@ class Decision:
         )
         limit = "true" if chosen is None else f"k IN ({chosen})"
         sets.sql(
-            f"CREATE OR REPLACE TABLE groups AS SELECT k, {_TAKES[policy]} AS takes, {_CONFLICTS[policy]} AS conflict"
-            f" FROM (SELECT k, {picked} FROM ({sides}) GROUP BY k) AS found WHERE {limit}"
+            f"CREATE OR REPLACE TABLE judged AS SELECT k, {_TAKES[self.policy]} AS takes,"
+            f" {_CONFLICTS[self.policy]} AS conflict FROM (SELECT k, {picked} FROM ({sides}) GROUP BY k) AS found"
+            f" WHERE {limit}"
         )
-        sets.sql(PAIRS)
         for side in ("gone", "come"):
             sets.sql(
-                f"CREATE OR REPLACE TABLE {side}_taken AS SELECT x.id, x.{DAY} FROM {side} AS x JOIN groups"
-                f" ON groups.k IS NOT DISTINCT FROM x.k AND groups.takes"
+                f"CREATE OR REPLACE TABLE {side}_judged AS SELECT x.id, j.takes, j.conflict FROM {side} AS x"
+                " JOIN judged AS j ON j.k IS NOT DISTINCT FROM x.k"
             )
+
+    def _take(self, side: str, chosen: str | None) -> None:
+        """Make `gone_taken` or `come_taken` (id, moi_day). A key on one side alone was judged only with a base."""
+        alone = not self.sets.shape.has_base and (side == "come" or self.policy == "replace")
+        if alone and chosen is None and not self.sets.sql(f"SELECT 1 FROM {side}_judged WHERE NOT takes LIMIT 1"):
+            self._everything.add(side)
+            self.sets.sql(f"CREATE OR REPLACE VIEW {side}_taken AS SELECT id, {DAY} FROM {side}")
+            return
+        limit = "true" if chosen is None else f"x.k IN ({chosen})"
+        self.sets.sql(
+            f"CREATE OR REPLACE TABLE {side}_taken AS SELECT x.id, x.{DAY} FROM {side} AS x"
+            f" LEFT JOIN {side}_judged AS j ON j.id = x.id WHERE coalesce(j.takes, {str(alone).lower()}) AND {limit}"
+        )
+
+    def left(self, side: str) -> str:
+        """A condition on rows of `gone` that stay, or of `come` that are not written."""
+        return "false" if side in self._everything else f"id NOT IN (SELECT id FROM {side}_taken)"
+
+    def _taken(self, side: str) -> str:
+        """A condition on rows `x` of one side."""
+        return "true" if side in self._everything else f"x.id IN (SELECT id FROM {side}_taken)"
 
     @cached_property
     def counts(self) -> Counts:
         """Sums over all days."""
         rows = self.days()
-        [(conflicts,)] = self.sets.sql("SELECT count(*) FROM groups WHERE conflict")
+        [(conflicts,)] = self.sets.sql("SELECT count(*) FROM judged WHERE conflict")
         return Counts(
             inserted=sum(row.inserted for row in rows),
             updated=sum(row.updated for row in rows),
@@ -156,7 +208,7 @@ class Decision:
         """Day, its sum before, what its rows that go sum to, and what those that come do."""
         taken = {
             side: f"SELECT x.{DAY}, {self.sets.sum_of(name)} AS s FROM {side} AS x"
-            f" WHERE x.id IN (SELECT id FROM {side}_taken) GROUP BY x.{DAY}"
+            f" WHERE {self._taken(side)} GROUP BY x.{DAY}"
             for side in ("gone", "come")
         }
         return self.sets.sql(
@@ -174,36 +226,35 @@ class Decision:
 
         `number` and `place` name these two columns.
         """
-        query = (
-            f"SELECT {self._fields('x')}, x.id, g.{PLACE} FROM come AS x LEFT JOIN pairs ON pairs.come = x.id"
-            f" LEFT JOIN gone AS g ON g.id = pairs.gone WHERE x.id IN (SELECT id FROM come_taken) ORDER BY x.id"
+        place_of = f"g.{PLACE}" if self._paired else "NULL"
+        joined = (
+            " LEFT JOIN pairs ON pairs.come = x.id LEFT JOIN gone AS g ON g.id = pairs.gone" if self._paired else ""
         )
+        query = f"SELECT {self._fields('x')}, x.id, {place_of} FROM come AS x{joined} WHERE {self._taken('come')}"
         return self.sets.rows(query, extra=((number, pa.int64()), (place, pa.string())))
 
     def inserted(self) -> Iterator[pa.Table]:
         """The backup's rows that are new to the table."""
-        query = f"SELECT {self._fields('x')} FROM come AS x WHERE x.id IN (SELECT id FROM come_taken)"
-        return self.sets.rows(f"{query} AND x.id NOT IN (SELECT come FROM pairs) ORDER BY x.id")
+        query = f"SELECT {self._fields('x')} FROM come AS x WHERE {self._taken('come')}"
+        return self.sets.rows(f"{query} AND x.id NOT IN (SELECT come FROM pairs)")
 
     def updated(self) -> Iterator[pa.Table]:
         """The backup's rows that take the place of a live one, with the live row's place as their last column."""
         query = (
             f"SELECT {self._fields('x')}, g.{PLACE} FROM come AS x JOIN pairs ON pairs.come = x.id"
-            f" JOIN gone AS g ON g.id = pairs.gone WHERE x.id IN (SELECT id FROM come_taken) ORDER BY x.id"
+            f" JOIN gone AS g ON g.id = pairs.gone WHERE {self._taken('come')}"
         )
         return self.sets.rows(query, extra=((PLACE, pa.string()),))
 
     def deleted(self) -> Iterator[pa.Table]:
         """The live rows that go, with their place as the last column."""
-        query = f"SELECT {self._fields('x')}, x.{PLACE} FROM gone AS x WHERE x.id IN (SELECT id FROM gone_taken)"
-        return self.sets.rows(
-            f"{query} AND x.id NOT IN (SELECT gone FROM pairs) ORDER BY x.id", extra=((PLACE, pa.string()),)
-        )
+        query = f"SELECT {self._fields('x')}, x.{PLACE} FROM gone AS x WHERE {self._taken('gone')}"
+        return self.sets.rows(f"{query} AND x.id NOT IN (SELECT gone FROM pairs)", extra=((PLACE, pa.string()),))
 
     def taken(self, side: str) -> Iterator[pa.Table]:
         """The `gone` rows that go or change, as they were; the `come` rows as they are written. Last their day."""
-        query = f"SELECT {self._fields('x')}, x.{DAY} FROM {side} AS x WHERE x.id IN (SELECT id FROM {side}_taken)"
-        return self.sets.rows(f"{query} ORDER BY x.id", extra=((DAY, pa.string()),))
+        query = f"SELECT {self._fields('x')}, x.{DAY} FROM {side} AS x WHERE {self._taken(side)}"
+        return self.sets.rows(f"{query}", extra=((DAY, pa.string()),))
 
     def unlike(self) -> Iterator[pa.Table]:
         """The rows that `expected_rows.renumber` changed, as they are in the backup; last their day."""
@@ -213,8 +264,8 @@ class Decision:
     def conflicts(self, side: str) -> Iterator[pa.Table]:
         """The rows of the groups in conflict: `gone` the live ones, `come` the backup's; last their day."""
         query = (
-            f"SELECT {self._fields('x')}, x.{DAY} FROM {side} AS x JOIN groups"
-            " ON groups.k IS NOT DISTINCT FROM x.k AND groups.conflict ORDER BY x.id"
+            f"SELECT {self._fields('x')}, x.{DAY} FROM {side} AS x JOIN {side}_judged AS j"
+            " ON j.id = x.id AND j.conflict ORDER BY x.id"
         )
         return self.sets.rows(query, extra=((DAY, pa.string()),))
 

@@ -22,7 +22,7 @@ def renumber(sets: RowSets, column: str, numbers: pa.Table) -> None:
     field = sets.shape.field(column)
     sets.connection.register("numbers", numbers.rename_columns(["id", "value"]))
     sets.sql(f"CREATE OR REPLACE TABLE {_UNLIKE} AS SELECT * FROM come WHERE id IN (SELECT id FROM numbers)")
-    sets.sql(f"UPDATE come SET {field} = numbers.value FROM numbers WHERE come.id = numbers.id")
+    sets.sql(f"UPDATE come_rows SET {field} = numbers.value FROM numbers WHERE come_rows.id = numbers.id")
     sets.connection.unregister("numbers")
 
 
@@ -43,7 +43,7 @@ def unexpected_rows(decision: Decision, found: RowSets, *, days: Collection[str]
         f"SELECT {bits} FROM {rows}"
         for rows in (
             "gone_found",
-            f"come WHERE id NOT IN (SELECT id FROM come_taken) AND {read}",
+            f"come WHERE {decision.left('come')} AND {read}",
             _UNLIKE,
         )
     )
@@ -51,7 +51,7 @@ def unexpected_rows(decision: Decision, found: RowSets, *, days: Collection[str]
         f"SELECT {bits} FROM {rows}"
         for rows in (
             "come_found",
-            f"gone WHERE id NOT IN (SELECT id FROM gone_taken) AND {read}",
+            f"gone WHERE {decision.left('gone')} AND {read}",
             f"come WHERE id IN (SELECT id FROM {_UNLIKE})",
         )
     )

@@ -13,10 +13,14 @@ from moi_backup.lake.row_sets import DAY, RowSets
 
 LISTED_ROWS = 2048
 _AS_THEY_ARE = frozenset(("bool", "int16", "int32", "int64", "float", "double", "string"))
-PAIRS = f"""CREATE OR REPLACE TABLE pairs AS SELECT g.id AS gone, c.id AS come
-FROM (SELECT id, k, row_number() OVER (PARTITION BY k ORDER BY {DAY}, id) AS n FROM gone) AS g
-JOIN (SELECT id, k, row_number() OVER (PARTITION BY k ORDER BY {DAY}, id) AS n FROM come) AS c
-ON g.k IS NOT DISTINCT FROM c.k AND g.n = c.n"""
+_PAIRS_OF_UNIQUE_KEYS = """CREATE OR REPLACE TABLE pairs AS SELECT g.id AS gone, c.id AS come
+FROM gone AS g JOIN come AS c ON g.kh = c.kh AND g.k IS NOT DISTINCT FROM c.k"""
+_PAIRS = f"""CREATE OR REPLACE TABLE pairs AS SELECT g.id AS gone, c.id AS come
+FROM (SELECT id, kh, k, row_number() OVER (PARTITION BY k ORDER BY {DAY}, id) AS n
+    FROM gone WHERE kh IN (SELECT kh FROM come)) AS g
+JOIN (SELECT id, kh, k, row_number() OVER (PARTITION BY k ORDER BY {DAY}, id) AS n
+    FROM come WHERE kh IN (SELECT kh FROM gone)) AS c
+ON g.kh = c.kh AND g.k IS NOT DISTINCT FROM c.k AND g.n = c.n"""
 
 
 class DayCounts(NamedTuple):
@@ -51,7 +55,7 @@ class RowDiff:
 
     def __init__(self, sets: RowSets) -> None:
         self._sets = sets
-        sets.sql(PAIRS)
+        pair_rows(sets)
 
     def days(self) -> list[DayCounts]:
         """The days that were compared, by name; a day may turn out to be the same in both states."""
@@ -134,3 +138,14 @@ def sum_by_day(number: int, side: str) -> str:
     mine = f"FILTER (side = '{side}')"
     known = f"count(s{number}) {mine} = count(*) {mine}"
     return f"CASE WHEN {known} THEN coalesce(sum(s{number}) {mine}, 0) END"
+
+
+def pair_rows(sets: RowSets) -> bool:
+    """Make the table `pairs` (ids of `gone` and `come`) of rows with one key; tells that no key has several on a side.
+
+    Where a key has several rows, they are paired in the order of their days.
+    """
+    repeated = "SELECT 1 FROM {side} GROUP BY kh HAVING count(*) > 1 LIMIT 1"
+    unique = not any(sets.sql(repeated.format(side=side)) for side in ("gone", "come"))
+    sets.sql(_PAIRS_OF_UNIQUE_KEYS if unique else _PAIRS)
+    return unique

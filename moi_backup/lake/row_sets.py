@@ -78,7 +78,8 @@ class Shape:
 class RowSets:
     """The states and their difference; a context. `add` rows day by day, tell every `day_done`, then `finish`.
 
-    Afterwards `sql` runs over these tables: `gone` and `come` (id, moi_day, moi_place, c0, c1 …, k: the key), `days`
+    Afterwards `sql` runs over these tables: `gone` and `come` (id, moi_day, moi_place, c0, c1 …, k: the key, kh: a hash
+    of it; views of `gone_rows` and `come_rows`), `days`
     (moi_day, side, number, and s0, s1 …: the sums), and with a base `base_before`, `base_after` (k: keys whose rows
     are not the same in the base and in that state).
     """
@@ -221,10 +222,11 @@ class RowSets:
         run = self.connection.execute
         for side in _SIDES:
             run(f"CREATE TABLE {side}_now AS SELECT {place}, {fields}, hash(1) AS h FROM empty")
-        key = self.shape.key_of()
         for name in ("gone", "come"):
             run(f"CREATE SEQUENCE {name}_ids")
-            run(f"CREATE TABLE {name} AS SELECT 0::BIGINT AS id, {place}, {fields}, {key} AS k FROM empty")
+            run(f"CREATE TABLE {name}_rows AS SELECT 0::BIGINT AS id, {place}, {fields}, hash(1) AS kh FROM empty")
+            run(f"CREATE VIEW {name} AS SELECT *, {self.shape.key_of()} AS k FROM {name}_rows")
+        key = self.shape.key_of()
         for name in ("base_before", "base_after"):
             run(f"CREATE TABLE {name} AS SELECT {key} AS k FROM empty")
         sums = "".join(f", {self.sum_of(name)} AS s{number}" for number, name in enumerate(self.shape.summed))
@@ -258,8 +260,8 @@ class RowSets:
         fields = ", ".join(f"x.{field}" for field in self.shape.fields)
         for name, mine, other in (("gone", "before", "after"), ("come", "after", "before")):
             self.sql(
-                f"INSERT INTO {name} SELECT nextval('{name}_ids'), x.{DAY}, x.{PLACE}, {fields},"
-                f" {self.shape.key_of('x.')} FROM {self._without(mine, other, numbered=numbered)}"
+                f"INSERT INTO {name}_rows SELECT nextval('{name}_ids'), x.{DAY}, x.{PLACE}, {fields},"
+                f" hash({self.shape.key_of('x.')}) FROM {self._without(mine, other, numbered=numbered)}"
             )
         if self.shape.has_base:
             for side in ("before", "after"):

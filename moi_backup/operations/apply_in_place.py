@@ -74,10 +74,12 @@ _EVERY_EVENT = 0b1111111
 
 
 def _write(decided: Decided) -> None:
-    changed, staged = decided.changes.columns, decided.table.staged
+    staged = decided.table.staged
     if staged.kept:
         decided.session.script(staged.expect_sql())
-    [found] = decided.session.rows(staged.apply_sql(changed))
+    deletes, updates, inserts = (rows > 0 for rows in decided.statement)
+    statement = staged.apply_sql(decided.changes.columns, deletes=deletes, updates=updates, inserts=inserts)
+    [found] = decided.session.rows(statement)
     if tuple(int(count) for count in found) != decided.statement:
         raise Mismatch(
             f"{decided.asked.target}: the database deleted, updated and inserted {found} rows"

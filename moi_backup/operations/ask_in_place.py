@@ -58,9 +58,11 @@ class Asking:
             )
         stored = open_table(self.repository, self.base, table)
         days = self.request.days or self.backup.coverage.days
-        if self.base.coverage.days is not None and days is None:
+        covered = self.base.coverage.days
+        if covered is not None and (days is None or days.first < covered.first or days.last > covered.last):
             raise UsageError(
-                f"The base {self.base.id} covers only the days {self.base.coverage.days}.",
+                f"The base {self.base.id} covers only the days {covered}.",
+                meaning="Of other days it does not tell what was there.",
                 remedy="Ask for days inside of it (--days), or choose another base.",
             )
         if locked := stored.locked(days):

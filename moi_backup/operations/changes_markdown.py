@@ -22,13 +22,14 @@ def changes_markdown(changes: TableChanges, *, days: int = DAYS) -> str:
 
 
 def without_columns(changes: TableChanges, hidden: Collection[str]) -> TableChanges:
-    """The same changes, saying nothing of these columns."""
+    """The same changes, saying nothing of these columns; the keys in conflict may be made of them, so they go too."""
     shown = tuple(
         msgspec.structs.replace(day, sums=tuple(found for found in day.sums if found.column not in hidden))
         for day in changes.days
     )
     columns = {name: rows for name, rows in changes.columns.items() if name not in hidden}
-    return msgspec.structs.replace(changes, days=shown, columns=columns)
+    keys = () if hidden else changes.conflict_keys
+    return msgspec.structs.replace(changes, days=shown, columns=columns, conflict_keys=keys)
 
 
 def _said(changes: TableChanges, *, days: int) -> Iterator[str]:
@@ -40,6 +41,10 @@ def _said(changes: TableChanges, *, days: int) -> Iterator[str]:
         )
     if changes.renumbered:
         yield f"{changes.renumbered:,} rows get another number, because a row that stays has theirs."
+    if changes.conflict_keys:
+        more = changes.conflicts - len(changes.conflict_keys)
+        rest = f"; and {more:,} more" if more > 0 else ""
+        yield f"Differ on both sides: {markdown_cell('; '.join(changes.conflict_keys))}{rest}"
     if changes.disabled_triggers:
         yield f"Triggers kept from firing: {markdown_cell(', '.join(changes.disabled_triggers))}"
 

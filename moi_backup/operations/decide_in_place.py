@@ -159,11 +159,23 @@ def _shape(asked: InPlace, table: LiveTable, surrogate: Surrogate | None) -> Sha
     manifest, written = table.manifest, table.staged.written
     names = {column.name for column in written}
     key = manifest.key if manifest.key and names.issuperset(manifest.key) else None
+    if manifest.key and key is None:
+        _refuse_computed_key(asked, sorted({*manifest.key} - names))
     if asked.newer_by is not None:
         _require_moments(asked, table, asked.newer_by)
     left_out = {*(key or ()), *((surrogate.column,) if surrogate is not None else ())}
     has_base = asked.base is not None or asked.undoing is not None
     return Shape(written, key, summed=summed_columns(written, without=left_out), has_base=has_base)
+
+
+def _refuse_computed_key(asked: InPlace, computed: list[str]) -> None:
+    """Refuse policies that look at keys where the key holds a generated column, of which no value is compared.
+
+    Without the key two states of one row would be two rows that both stay.
+    """
+    if asked.policy != "replace" and asked.undoing is None:
+        why = f"its key holds the generated column {', '.join(computed)}, so rows cannot be recognised by it"
+        raise RefusedInPlace(asked.target, [f"{why}; only --on-conflict replace needs no key"])
 
 
 def _require_moments(asked: InPlace, table: LiveTable, name: str) -> None:
@@ -185,6 +197,8 @@ def _states(asked: InPlace, stored: StoredState) -> dict[Side, State]:
     columns = [[(c.name, c.pg_type, c.arrow) for c in s.manifest.columns] for s in (asked.stored, asked.base)]
     if columns[0] != columns[1]:
         raise RefusedInPlace(asked.target, ["the base has other columns than the backup"])
+    if asked.base.manifest.day != asked.stored.manifest.day:
+        raise RefusedInPlace(asked.target, ["the base divides its rows into days by another column or time zone"])
     return {"after": stored, "base": replace(stored, stored=asked.base, numbered=False)}
 
 

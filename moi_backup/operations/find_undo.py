@@ -36,7 +36,7 @@ class Replaced(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A table of which the backup is needed and cannot be had."""
+    """A table that cannot be undone."""
 
     table: TableName
     why: str

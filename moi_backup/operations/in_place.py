@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import duckdb
 import msgspec
 
 from moi_backup.errors import MoiError
@@ -24,6 +22,14 @@ from moi_backup.postgres.live_columns import live_columns
 from moi_backup.postgres.restore_checks import family
 from moi_backup.postgres.session import session_settings
 from moi_backup.postgres.staged_changes import StagedChanges
+
+_FOUND_DEAD = (
+    "SET LOCAL tcp_keepalives_idle = 30",
+    "SET LOCAL tcp_keepalives_interval = 10",
+    "SET LOCAL tcp_keepalives_count = 3",
+    "SET LOCAL tcp_user_timeout = 60000",
+)
+"""The lock that keeps writers out ends within a minute of losing this machine; the system's own limit is two hours."""
 
 
 class RefusedInPlace(MoiError):
@@ -63,20 +69,6 @@ class InPlace:
         return None if self.days is None else [(self.days.first, self.days.last)]
 
 
-@contextmanager
-def comparison_errors(table: TableName) -> Generator[None]:
-    """What goes wrong in the comparison itself (a full disk above all) is a failure of this table."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise MoiError(
-            f"{table} could not be compared: {error}",
-            meaning="Nothing was written to it.",
-            remedy="Rows that do not fit into memory go to the repository's folder for temporary files: look whether "
-            "its disk is full, or restore fewer days at once.",
-        ) from error
-
-
 class LiveTable(NamedTuple):
     """The live side: how its rows are read, and where changes of them are staged.
 
@@ -96,9 +88,9 @@ class LiveTable(NamedTuple):
 
 def begin(session: ArrowSession, *, isolation: str, lock_timeout_ms: int) -> None:
     """Begin a transaction with the session settings; no snapshot is taken yet."""
-    session.script(f"BEGIN ISOLATION LEVEL {isolation} READ WRITE")
     version = int(session.rows("SELECT pg_catalog.current_setting('server_version_num')")[0][0])
-    for setting in session_settings(server_version=version, lock_timeout_ms=lock_timeout_ms):
+    session.script(f"BEGIN ISOLATION LEVEL {isolation} READ WRITE")
+    for setting in (*session_settings(server_version=version, lock_timeout_ms=lock_timeout_ms), *_FOUND_DEAD):
         session.script(setting)
 
 

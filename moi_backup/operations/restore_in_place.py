@@ -20,23 +20,24 @@ from moi_backup.model.restore import TableOutcome, TablePlan
 from moi_backup.model.table import TableName
 from moi_backup.operations.apply_in_place import apply
 from moi_backup.operations.decide_in_place import deciding
-from moi_backup.operations.in_place import InPlace, RefusedInPlace, begin, comparison_errors
+from moi_backup.operations.in_place import InPlace, RefusedInPlace, begin
 from moi_backup.operations.keep_replaced import KeepReplaced
 from moi_backup.operations.move_sequences import move_sequences
 from moi_backup.operations.progress import Progress
+from moi_backup.operations.scratch_errors import scratch_errors
 from moi_backup.postgres.arrow_session import ArrowSession, Refused
 from moi_backup.postgres.foreign_key_checks import referencing_tables
 from moi_backup.postgres.identifiers import qualified
 
 LOCK_TIMEOUT_MS = 30_000
-LOCK_NOT_AVAILABLE = "55P03"
+LOCK_NOT_AVAILABLE, UNDEFINED_TABLE = "55P03", "42P01"
 PLAN_LOCK_TIMEOUT_MS = 10_000
 
 
 def plan_in_place(url: str, plan: TablePlan, asked: InPlace, *, scratch: Path, progress: Progress) -> TablePlan:
     """The plan of one table with what would be done to its live rows now, or why it is refused."""
     progress.start(str(plan.target), total=plan.rows)
-    with ArrowSession(url) as session, comparison_errors(plan.target):
+    with scratch_errors(asked.target), ArrowSession(url) as session:
         begin(session, isolation="REPEATABLE READ", lock_timeout_ms=PLAN_LOCK_TIMEOUT_MS)
         planned = _planned(session, plan, asked, scratch, progress)
         session.script("ROLLBACK")
@@ -65,8 +66,9 @@ class Changing:
         began = monotonic()
         self.progress.start(str(plan.target), total=plan.rows)
         try:
-            with ArrowSession(self.url) as session, comparison_errors(plan.target):
-                facts = self._transaction(session, plan, asked)
+            with ArrowSession(self.url) as session:
+                with scratch_errors(asked.target):
+                    facts = self._transaction(session, plan, asked)
                 problems = move_sequences(session, self.backup, plan.table) if plan.target == plan.table else []
         except MoiError as error:
             self.progress.finish(str(plan.target), "failed")
@@ -96,6 +98,7 @@ class Changing:
 
 def _planned(session: ArrowSession, plan: TablePlan, asked: InPlace, scratch: Path, progress: Progress) -> TablePlan:
     try:
+        _lock(session, asked.target, asked.target, "ACCESS SHARE")  # before the snapshot, or a TRUNCATE comes between
         with deciding(session, asked, scratch=scratch, progress=progress) as decided:
             facts = {"changes": decided.changes, "part": decided.part}
             if decided.refusal:
@@ -107,12 +110,19 @@ def _planned(session: ArrowSession, plan: TablePlan, asked: InPlace, scratch: Pa
 
 def _lock_out_writers(session: ArrowSession, target: TableName) -> None:
     """Nobody but this session writes to the table, and to those that refer to it, from here to the end."""
+    _lock(session, target, target, "SHARE ROW EXCLUSIVE")
+    # A new foreign key needs the lock just taken, so from here on the referencing tables are known.
+    for other in referencing_tables(session.rows, target):
+        _lock(session, target, other, "SHARE ROW EXCLUSIVE")
+
+
+def _lock(session: ArrowSession, target: TableName, table: TableName, mode: str) -> None:
+    """Lock a table for the restore of `target`; raises RefusedInPlace when another session does not let go of it."""
     try:
-        session.script(f"LOCK TABLE {qualified(target)} IN SHARE ROW EXCLUSIVE MODE")
-        # A new foreign key needs the lock just taken, so from here on the referencing tables are known.
-        for other in referencing_tables(session.rows, target):
-            session.script(f"LOCK TABLE {qualified(other)} IN SHARE ROW EXCLUSIVE MODE")
+        session.script(f"LOCK TABLE {qualified(table)} IN {mode} MODE")
     except Refused as error:
+        if error.sqlstate == UNDEFINED_TABLE and table == target:
+            raise RefusedInPlace(target, ["it does not exist"]) from error
         if error.sqlstate != LOCK_NOT_AVAILABLE:
             raise
         raise RefusedInPlace(target, ["another session keeps it, or a table that refers to it, locked"]) from error

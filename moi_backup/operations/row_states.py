@@ -180,7 +180,8 @@ class LiveState:
             raise SourceError(
                 f"{self.source.table}: column {error.column!r} holds a value now that the backup's form of it cannot.",
                 meaning="It is NaN or infinite; such a column is stored as text from the next backup on.",
-                remedy="Take a backup first, and compare with that one.",
+                remedy="Compare with a backup taken from now on; for a restore in place of this one, write any other "
+                "value there first, in place of which it puts the backup's.",
             ) from error
 
 

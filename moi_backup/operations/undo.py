@@ -32,7 +32,8 @@ from moi_backup.operations.stored_table import open_table
 from moi_backup.operations.was_committed import is_target, was_committed
 from moi_backup.operations.workspace import Workspace
 from moi_backup.postgres.connection_url import address_of
-from moi_backup.postgres.session import Connection, begin, connect, read_source
+from moi_backup.postgres.identifiers import qualified, quote_literal
+from moi_backup.postgres.session import Connection, begin, connect, read_source, run
 from moi_backup.repository.leases import Lease
 
 LOCK_TIMEOUT_MS = 10_000
@@ -163,6 +164,10 @@ def _still_to_undo(conn: Connection, found: FoundUndo, *, address: str) -> Found
             continue
         if not is_target(source, entry.backup.source):
             raise _other_database(found.restore, entry.backup.source.address, address)
+        name = quote_literal(qualified(entry.table))
+        if run(conn, f"SELECT pg_catalog.to_regclass({name}) IS NULL")[0][0]:
+            tables.append(Lost(entry.table, "it does not exist"))
+            continue
         status = "committed" if entry.recorded else was_committed(conn, entry.backup, source)
         if status == "aborted":
             notes.append(f"{entry.table}: nothing to undo, for that restore was never committed.")

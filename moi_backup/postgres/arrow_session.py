@@ -9,6 +9,7 @@ ADBC 1.13).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Self, cast
@@ -22,6 +23,7 @@ from moi_backup.model.table import TableName
 from moi_backup.postgres.connection_url import libpq_url, redact, scrub
 
 BATCH_BYTES = 4 * 1024 * 1024
+_VALUES = re.compile(r"\n(?:DETAIL|CONTEXT):.*?(?=\n(?:HINT|LINE|LOCATION):|\n?\. SQLSTATE|\Z)", re.DOTALL)
 
 
 class Refused(SourceError):
@@ -97,7 +99,12 @@ class ArrowSession:
 
 
 def _message(error: adbc_driver_manager.Error, url: str) -> str:
-    """The server's own words, without the driver's prefix and without a password."""
+    """The server's own words, without the driver's prefix, a password, and the values of rows.
+
+    Those stand in DETAIL and CONTEXT ("Failing row contains ..."); a message ends in records and logs, which no scope
+    seals.
+    """
     text = scrub(str(error), url=url).strip()
     _, marker, server = text.partition("ERROR:  ")
-    return (server if marker else text).partition("\nQuery was:")[0].strip()
+    told = (server if marker else text).partition("\nQuery was:")[0].strip()
+    return _VALUES.sub("", told)

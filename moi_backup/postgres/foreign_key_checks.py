@@ -118,8 +118,9 @@ def _references_sql(table: TableName, end: str) -> str:
     Name, the table at the other end, ON DELETE action and facts (JSON for the queries above).
     """
     other = "conrelid" if end == "confrelid" else "confrelid"
-    # A foreign key of one partition concerns its rows alone, and Postgres looks after it.
-    ours = f"IN {family(table)}" if end == "confrelid" else f"= {regclass(table)}"
+    # A foreign key of one partition concerns its rows alone, and Postgres looks after it. One that is not validated
+    # acts on rows that refer to this table like any other; of those that refer from here it promises nothing.
+    ours = f"IN {family(table)}" if end == "confrelid" else f"= {regclass(table)} AND k.convalidated"
     return f"""
 SELECT k.conname::text, n.nspname::text, c.relname::text, k.confdeltype::text, json_build_object(
   'partitioned', c.relkind = 'p',
@@ -136,6 +137,6 @@ SELECT k.conname::text, n.nspname::text, c.relname::text, k.confdeltype::text, j
     LEFT JOIN pg_catalog.pg_namespace lnsp ON lnsp.oid = l.collnamespace))::text
 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.{other}
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND k.conparentid = 0 AND k.convalidated AND k.{end} {ours}
+WHERE k.contype = 'f' AND k.conparentid = 0 AND k.{end} {ours}
   AND coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
 ORDER BY 2, 3, 1"""

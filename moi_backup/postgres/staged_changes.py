@@ -21,6 +21,7 @@ COME, GONE, PLACES = "moi_come", "moi_gone", "moi_places"
 EXPECTED, WRITTEN = "moi_expected", "moi_written"
 AT = "p.rel = o.tableoid AND p.tid = o.ctid"
 _NUMBER, _PLACE = "moi_number", "moi_place"
+_NOTHING = "SELECT NULL::oid AS rel, NULL::tid AS tid WHERE false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +117,20 @@ class StagedChanges:
             f" FROM pg_temp.{PLACES}"
         )
 
-    def apply_sql(self, changed: Collection[str]) -> str:
+    def apply_sql(self, changed: Collection[str], *, deletes: bool, updates: bool, inserts: bool) -> str:
         """The statement that applies everything and tells how many rows it deleted, updated and inserted.
 
-        `changed` are the columns that any updated row changes. With `kept` columns it fills what `expect_sql` made.
+        `changed` are the columns that any updated row changes. Only what is needed is in it: a DELETE of no row fires
+        triggers for statements, and a rule rewrites it. With `kept` columns it fills what `expect_sql` made.
         """
-        inserted = identifier_list(column.name for column in self.written)
         source = f"moi_updated JOIN {self.come} AS s ON moi_updated.n >= 0"
-        new = "p.number IS NULL" if self.kept else "p.number IS NULL OR p.moved"
-        moved = f"{self._moved_sql(source)}," if self.kept else ""
+        moved = f"{self._moved_sql(source, inserts=inserts)}," if self.kept else ""
         return f"""
-WITH moi_d AS (DELETE FROM {self.source} AS o USING pg_temp.{PLACES} AS p
-  WHERE {AT} AND (p.number IS NULL OR p.moved) RETURNING 1),
+WITH moi_d AS ({self._delete_sql() if deletes else _NOTHING}),
 moi_deleted AS (SELECT count(*) AS n FROM moi_d),
-moi_u AS ({self._update_sql(changed)}),
+moi_u AS ({self._update_sql(changed) if updates else _NOTHING}),
 moi_updated AS (SELECT count(*) AS n FROM moi_u), {moved}
-moi_i AS (INSERT INTO {qualified(self.table)} ({inserted}) OVERRIDING SYSTEM VALUE
-  SELECT {self._picked("s")} FROM {source}
-  LEFT JOIN pg_temp.{PLACES} AS p ON p.number = s.{self.number} WHERE {new} RETURNING 1)
+moi_i AS ({self._insert_sql(source) if inserts else _NOTHING})
 SELECT (SELECT n FROM moi_deleted), (SELECT n FROM moi_updated),
   (SELECT count(*) FROM moi_i){" + (SELECT count(*) FROM moi_m)" if self.kept else ""}"""
 
@@ -156,27 +153,44 @@ SELECT (SELECT n FROM moi_deleted), (SELECT n FROM moi_updated),
             f" + (SELECT count(*) FROM ({found} EXCEPT ALL {expected}) AS more)"
         )
 
+    def _delete_sql(self) -> str:
+        return (
+            f"DELETE FROM {self.source} AS o USING pg_temp.{PLACES} AS p"
+            f" WHERE {AT} AND (p.number IS NULL OR p.moved) RETURNING 1"
+        )
+
+    def _insert_sql(self, source: str) -> str:
+        inserted = identifier_list(column.name for column in self.written)
+        new = "p.number IS NULL" if self.kept else "p.number IS NULL OR p.moved"
+        return (
+            f"INSERT INTO {qualified(self.table)} ({inserted}) OVERRIDING SYSTEM VALUE SELECT {self._picked('s')}"
+            f" FROM {source} LEFT JOIN pg_temp.{PLACES} AS p ON p.number = s.{self.number} WHERE {new} RETURNING 1"
+        )
+
     def _update_sql(self, changed: Collection[str]) -> str:
         """Only columns that change are set: what hangs on the others is not stirred. An identity is never set."""
         settable = [column.name for column in self.written if column.identity != "always"]
         columns = [name for name in settable if name in changed] or settable[:1]
         place = "o.tableoid AS rel, o.ctid AS tid"
         if not changed or not columns:
-            return f"SELECT {place} FROM moi_deleted JOIN {self.source} AS o ON false"
+            return _NOTHING
         fields = ", ".join(f"{quote_identifier(name)} = s.{quote_identifier(name)}" for name in columns)
         return (
             f"UPDATE {self.source} AS o SET {fields} FROM moi_deleted JOIN pg_temp.{PLACES} AS p ON moi_deleted.n >= 0"
             f" JOIN {self.come} AS s ON s.{self.number} = p.number WHERE {AT} AND NOT p.moved RETURNING {place}"
         )
 
-    def _moved_sql(self, source: str) -> str:
+    def _moved_sql(self, source: str, *, inserts: bool) -> str:
         """The parts of the statement that insert moved rows with what they keep, and note where changed rows lie."""
         names = identifier_list([*(column.name for column in self.written), *self.kept])
         kept = ", ".join(f"was.{quote_identifier(name)}" for name in self.kept)
+        insert = (
+            f"INSERT INTO {qualified(self.table)} ({names}) OVERRIDING SYSTEM VALUE SELECT {self._picked('s')}, {kept}"
+            f" FROM {source} JOIN pg_temp.{PLACES} AS p ON p.number = s.{self.number} AND p.moved"
+            f" JOIN {self.source} AS was ON {AT.replace('o.', 'was.')} RETURNING tableoid AS rel, ctid AS tid"
+        )
         return f"""
-moi_m AS (INSERT INTO {qualified(self.table)} ({names}) OVERRIDING SYSTEM VALUE
-  SELECT {self._picked("s")}, {kept} FROM {source} JOIN pg_temp.{PLACES} AS p ON p.number = s.{self.number} AND p.moved
-  JOIN {self.source} AS was ON {AT.replace("o.", "was.")} RETURNING tableoid AS rel, ctid AS tid),
+moi_m AS ({insert if inserts else _NOTHING}),
 moi_w AS (INSERT INTO pg_temp.{WRITTEN} SELECT rel, tid FROM moi_u UNION ALL SELECT rel, tid FROM moi_m RETURNING 1)"""
 
     def _changed(self) -> str:

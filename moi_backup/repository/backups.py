@@ -1,11 +1,13 @@
-"""Which backup is meant: `BACKUP` on the command line is an id, a unique prefix, `latest` or `latest-full`."""
+"""Which backup is meant: `BACKUP` is an id, a unique prefix of one, `latest`, `latest-full` or a moment."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 
 from moi_backup.errors import Damaged, StorageError, UsageError
 from moi_backup.model.backup import BackupManifest
+from moi_backup.model.moment import looks_like_moment, parse_moment
 from moi_backup.repository.chain import Chain, manifest_hashes, published, states
 from moi_backup.repository.damage import DamagedObject
 from moi_backup.repository.reading import Unreadable
@@ -48,6 +50,8 @@ def resolve_backup(repository: Repository, chain: Chain, text: str) -> BackupMan
     """The manifest of the backup that a person named; raises UsageError saying why it is none, or which are meant."""
     if text in (LATEST, LATEST_FULL):
         return _latest(repository, chain, full=text == LATEST_FULL)
+    if looks_like_moment(text):
+        return _at_moment(repository, chain, text)
     return read_backup(repository, chain, resolve_id(chain, text, among=published(chain)))
 
 
@@ -84,6 +88,22 @@ def _latest(repository: Repository, chain: Chain, *, full: bool) -> BackupManife
     raise UsageError(
         f"There is no complete {what} yet{others}.",
         remedy="Take one with moi-backup backup --full, or name a backup by its id (moi-backup backups).",
+    )
+
+
+def _at_moment(repository: Repository, chain: Chain, text: str) -> BackupManifest:
+    """The newest complete backup that had ended at a moment: it holds nothing that was written after it."""
+    for backup in reversed(published(chain)):
+        manifest = read_backup(repository, chain, backup)
+        moment = parse_moment(text, timezone=manifest.timezone)
+        if moment is None:
+            break
+        if is_recovery_point(manifest) and datetime.fromisoformat(manifest.finished_at) <= moment:
+            return manifest
+    raise UsageError(
+        f"No complete backup had ended at {text}.",
+        meaning="A moment without an offset is in the time zone of the backups (moi.toml, source.timezone).",
+        remedy="See moi-backup backups for the moments there are.",
     )
 
 

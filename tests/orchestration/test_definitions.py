@@ -19,6 +19,7 @@ from moi_backup.model.configuration import default_configuration
 from moi_backup.model.configuration_document import parse_configuration
 from moi_backup.model.conflict_policy import POLICIES
 
+UNPARTITIONED = ("backup", "restored_database", "recovery_drill", "undo_preview", "undone_restore")
 NOWHERE = "postgresql://nobody@127.0.0.1:9/nothing"
 
 
@@ -52,7 +53,7 @@ def test_lineage_runs_from_the_live_table_to_the_restored_one() -> None:
         assert graph.get(snapshot).partitions_def == graph.get(preview).partitions_def
     backup = dg.AssetKey("backup")
     assert len(graph.get(backup).parent_keys) == 3
-    for name in ("restored_database", "recovery_drill"):
+    for name in UNPARTITIONED[1:]:
         assert graph.get(dg.AssetKey(name)).parent_keys == {backup}
 
 
@@ -98,7 +99,7 @@ def test_what_the_document_shows_is_the_whole_launchpad() -> None:
     blocks = [yaml.safe_load(part.partition("```")[0]) for part in text.split("```yaml\n")[1:]]
     definitions, graph = build_definitions(configuration=default_configuration()), graph_of()
     shown = {name: block for block in blocks for name in block["ops"]}
-    assert set(shown) == {"backup", "meta_import_data_restored", "restored_database", "recovery_drill"}
+    assert set(shown) == {"meta_import_data_restored", *UNPARTITIONED} - {"undo_preview"}
     job = definitions.resolve_implicit_global_asset_job_def()
     for name, block in shown.items():
         assert set(block["ops"][name]["config"]) == set(options_of(graph, name)), name
@@ -125,7 +126,7 @@ def test_partitions_run_from_the_configured_day_to_today_in_the_configured_zone(
 def test_a_file_without_tables_has_no_assets_of_tables() -> None:
     """Which tables the schema holds could only be known by connecting, so none is guessed."""
     keys = graph_of("[source]\nschema = 'public'\n").get_all_asset_keys()
-    assert keys == {dg.AssetKey(name) for name in ("backup", "restored_database", "recovery_drill")}
+    assert keys == {dg.AssetKey(name) for name in UNPARTITIONED}
 
 
 def test_tables_of_any_name_get_keys_of_their_own() -> None:
@@ -135,7 +136,7 @@ def test_tables_of_any_name_get_keys_of_their_own() -> None:
     assert len({table.slug for table in tables}) == 4
     assert [table.slug for table in tables][2:] == ["shop__orders", "orders"]
     assert [str(table.target) for table in tables][2:] == ["moi_restored_shop.orders", "moi_restored_public.orders"]
-    assert len(graph_of(text).get_all_asset_keys()) == 19
+    assert len(graph_of(text).get_all_asset_keys()) == 16 + len(UNPARTITIONED)
 
 
 def test_dagster_itself_finds_the_definitions_valid(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_backfill_and_a_restored_day_are_what_they_were(platform: Platform) ->
 def test_what_a_restore_would_change_is_told_of_scope_default_alone(platform: Platform) -> None:
     """Sums and names of changed columns of other scopes are in neither the preview nor the result; counts are."""
     assert platform.run("full_backup").success
-    platform.sql(f"UPDATE meta_import_data SET cpm = 3, amount_spent = 7, reach = 1 WHERE day = '{DAY}'")
+    platform.sql(f"UPDATE meta_import_data SET cpm = 3, amount_spent = 7, ctr = 0.5 WHERE day = '{DAY}'")
     config = {"config": {"target": "live"}}
     previewed = platform.materialize([PREVIEW], days=(DAY, DAY), config={"meta_import_data_restore_preview": config})
     assert previewed.success
@@ -76,7 +76,7 @@ def test_what_a_restore_would_change_is_told_of_scope_default_alone(platform: Pl
     assert platform.materialize([RESTORED], days=(DAY, DAY), config={"meta_import_data_restored": config}).success
     for shown in (event, platform.logged(RESTORED)[-1]):
         text = str(shown.metadata["changes"].value)
-        assert "reach" in text
+        assert "ctr" in text
         assert [name for name in NAMES if name.replace("_", " ") in text or name in text] == []
         assert shown.metadata["rows updated"].value > 0
 

@@ -77,5 +77,5 @@ def test_damaged_days_are_told_where_a_person_chose_to_skip_them(platform: Platf
 
 def test_a_restore_of_everything_is_never_retried_by_itself(platform: Platform) -> None:
     """Its job says 0, as every job that a person starts."""
-    for job in ("restore_everything", "drill_recovery"):
+    for job in ("restore_everything", "drill_recovery", "undo_restore"):
         assert platform.definitions.resolve_job_def(job).tags["dagster/max_retries"] == "0"

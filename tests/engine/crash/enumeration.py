@@ -65,11 +65,15 @@ class Stage:
         self._operation.prepare(self.before)
         self._live = server.url(self._databases["live"]) if self._operation.remade == "url" else self.before.url
         self._changed = True
+        if self._operation.remade == "prepared":
+            self._copy_database("before", "live")
+            self.before = replace(self.before, url=server.url(self._databases["live"]))
         self._databases_before = database_remains(self._begin())
 
     def points(self) -> dict[str, list[str]]:
         """The points of one whole run, by role."""
         answer = self._forks.run(self.name, self._begin())
+        self._changed = True
         _require_success(answer, f"{self.name}, not killed")
         return answer.points
 
@@ -90,6 +94,7 @@ class Stage:
     def calls(self, fault: str) -> int:
         """How many calls count for a fault, when none of them is faulty."""
         answer = self._forks.trouble(self.name, self._begin(), fault, NEVER)
+        self._changed = True
         _require_success(answer, f"{self.name} without a fault")
         return len(answer.calls)
 
@@ -143,14 +148,16 @@ class Stage:
         if self._changed and self._operation.remade == "target":
             create_database(self._server, self._databases["target"])
         if self._changed and self._operation.remade == "url":
-            self._copy_database()
+            self._copy_database("before", "live")
+        if self._changed and self._operation.remade == "prepared":
+            self._copy_database("live", "before")
         self._changed = False
 
-    def _copy_database(self) -> None:
-        live, before = self._databases["live"], self._databases["before"]
+    def _copy_database(self, source: str, target: str) -> None:
+        old, new = self._databases[source], self._databases[target]
         with psycopg.connect(self._server.url(), autocommit=True) as conn:
-            conn.execute(f"DROP DATABASE IF EXISTS {live} WITH (FORCE)".encode())
-            conn.execute(f"CREATE DATABASE {live} TEMPLATE {before}".encode())
+            conn.execute(f"DROP DATABASE IF EXISTS {new} WITH (FORCE)".encode())
+            conn.execute(f"CREATE DATABASE {new} TEMPLATE {old}".encode())
 
     def _wait_for_sessions(self) -> None:
         """Wait until the server has noticed that the client is gone and has rolled back."""

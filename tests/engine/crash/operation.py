@@ -17,7 +17,8 @@ class Operation:
 
     `look` changes nothing and says what must hold after every kill, given the place then and the untouched one before;
     after a fault of the store `look_after_fault`, where more is allowed. `go_on` carries on as a person would and says
-    what must hold in the end. `remade` names the database that the operation changes, if any; `keys` is how many master
+    what must hold in the end. `remade` names the database that the operation changes, if any (`prepared`: it must be
+    that of the preparation itself, and the place before has the copy); `keys` is how many master
     keys are configured (none: the repository is not encrypted).
     """
 
@@ -25,7 +26,7 @@ class Operation:
     run: Callable[[Place], object]
     look: Callable[[Place, Place], None]
     go_on: Callable[[Place, Place], None]
-    remade: Literal["", "url", "target"] = ""
+    remade: Literal["", "url", "target", "prepared"] = ""
     look_after_fault: Callable[[Place, Place], None] | None = None
     keys: int = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,25 @@ def test_naming_a_backup_imports_nothing_heavy():
     checkout = Path(moi_backup.__file__).parents[1]
     loaded = subprocess.run([sys.executable, "-c", program], cwd=checkout, capture_output=True, text=True, check=True)
     assert not {"pyarrow", "duckdb", "psycopg", "adbc_driver_manager", "numpy", "rich"} & set(loaded.stdout.split())
+
+
+def test_a_moment_names_the_newest_complete_backup_that_had_ended(repository: Repository, lease: Lease):
+    """Nothing in it was written after the moment; without an offset the moment is in the backups' own time zone."""
+    ended = ("10:00", "11:00", "12:00")
+    first, second, third = (
+        publish_backup(repository, number, lease=lease, finished_at=f"2026-11-24T{at}:00.000000+00:00").id
+        for number, at in enumerate(ended, start=1)
+    )
+    publish_backup(
+        repository, 4, lease=lease, kind="pre_restore", coverage=LIMITED, finished_at="2026-11-24T12:30:00+00:00"
+    )
+    assert resolved(repository, "2026-11-24T10:59:59.9Z") == first
+    assert resolved(repository, "2026-11-24 16:30") == second
+    assert resolved(repository, "2026-11-24 16:29:59+05:30") == first
+    assert resolved(repository, "2031-01-01 00:00") == third
+    for nothing in ("2026-11-24 15:29", "2026-11-24 09:59:59+00:00"):
+        with pytest.raises(UsageError, match=f"No complete backup had ended at {re.escape(nothing)}"):
+            resolved(repository, nothing)
+    for no_moment in ("2026-13-24 10:00", "2026-11-24"):
+        with pytest.raises(UsageError):
+            resolved(repository, no_moment)

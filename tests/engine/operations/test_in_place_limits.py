@@ -1,0 +1,173 @@
+"""Where a restore in place ends: what it must not reach, and what must not stop it half way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from moi_backup.errors import UsageError
+from moi_backup.lake import row_sets
+from moi_backup.model.day import parse_day_range
+from moi_backup.model.restore import RestoreRequest, RestoreResult, TablePlan
+from moi_backup.operations import restore_in_place
+from moi_backup.operations.in_place import begin
+from moi_backup.operations.restore import plan_restore
+from moi_backup.postgres.arrow_session import ArrowSession
+from tests.engine.deployment import Deployment
+from tests.engine.oracle import rows_of
+
+SPEND = """CREATE TABLE spend (id int PRIMARY KEY, day date, note text);
+INSERT INTO spend SELECT i, date '2025-01-01' + i % 3, 'n' || i FROM generate_series(1, 12) i"""
+
+
+@pytest.fixture
+def spend(deployment: Deployment) -> Deployment:
+    """A table with a full backup."""
+    deployment.sql(SPEND)
+    deployment.configure("[tables.spend]\n")
+    deployment.back_up(full=True)
+    return deployment
+
+
+def in_place(deployment: Deployment, policy: str, **options: Any) -> RestoreResult:
+    """Restore by a policy."""
+    return deployment.restore(in_place=True, on_conflict=policy, reason="a test", **options)
+
+
+@pytest.mark.parametrize("action", ["CASCADE", "SET NULL"])
+def test_a_reference_that_was_never_validated_keeps_its_row(spend, action):
+    """ON DELETE acts on rows of a foreign key NOT VALID as on any others, so it stands against the restore."""
+    spend.sql(
+        "INSERT INTO spend VALUES (100, '2025-01-01', 'new'); CREATE TABLE lines (id int PRIMARY KEY, spend int);"
+        "INSERT INTO lines VALUES (1, 100);"
+        f"ALTER TABLE lines ADD CONSTRAINT loose FOREIGN KEY (spend) REFERENCES spend ON DELETE {action} NOT VALID"
+    )
+    [outcome] = in_place(spend, "replace").tables
+    assert (outcome.status, "loose" in outcome.error) == ("refused", True)
+    assert spend.sql("SELECT * FROM lines") == [(1, 100)]
+
+
+def test_a_trigger_for_statements_does_not_fire_for_a_kind_that_is_not_needed(spend):
+    """Where rows only come back nothing is deleted, not even nothing at all."""
+    spend.sql(
+        "DELETE FROM spend WHERE id = 5; CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN RAISE EXCEPTION ''never''; END';"
+        "CREATE TRIGGER never BEFORE UPDATE OR DELETE ON spend FOR EACH STATEMENT EXECUTE FUNCTION never()"
+    )
+    [outcome] = in_place(spend, "take-backup").tables
+    assert outcome.status == "restored", outcome.error
+    assert spend.sql("SELECT note FROM spend WHERE id = 5") == [("n5",)]
+
+
+def test_a_rule_on_another_kind_of_statement_is_no_obstacle(spend):
+    """A rule that forbids deleting does not stand against rows that come back."""
+    spend.sql("DELETE FROM spend WHERE id = 5; CREATE RULE kept AS ON DELETE TO spend DO INSTEAD NOTHING")
+    [outcome] = in_place(spend, "take-backup").tables
+    assert outcome.status == "restored", outcome.error
+
+
+def test_a_failure_shows_no_value_of_a_row(spend):
+    """What the database tells of the row that it refuses is neither in the outcome nor in the record."""
+    spend.sql("DELETE FROM spend; ALTER TABLE spend ADD CONSTRAINT short CHECK (note <> 'n7')")
+    [outcome] = in_place(spend, "take-backup").tables
+    assert (outcome.status, "short" in outcome.error) == ("failed", True)
+    assert "n7" not in outcome.error
+    assert not any(b"n7" in record for record in spend.objects("records/").values())
+
+
+def test_a_key_with_a_generated_column_recognises_no_rows(deployment):
+    """Two states of one row would both stay; replace needs no key."""
+    deployment.sql(
+        "CREATE TABLE t (at date, name text, upper text GENERATED ALWAYS AS (upper(name)) STORED, amount int);"
+        "INSERT INTO t (at, name, amount) VALUES ('2025-01-01', 'a', 1), ('2025-01-01', 'b', 2)"
+    )
+    deployment.configure('[tables.t]\nday = "at"\nkey = ["at", "upper"]\n')
+    deployment.back_up(full=True)
+    before = rows_of(deployment.url, "public.t")
+    deployment.sql("UPDATE t SET amount = 7 WHERE name = 'a'")
+    for policy in ("keep-live", "take-backup", "fail"):
+        [outcome] = in_place(deployment, policy).tables
+        assert (outcome.status, "generated column upper" in outcome.error) == ("refused", True)
+    assert deployment.sql("SELECT sum(amount) FROM t") == [(9,)]
+    assert in_place(deployment, "replace").complete
+    assert rows_of(deployment.url, "public.t") == before
+
+
+def test_a_condition_without_a_value_fails_its_table_and_is_recorded(deployment):
+    """A cast that fails on one row of the second table neither hides what became of the first nor shows the value."""
+    for name in ("a", "b"):
+        deployment.sql(f"CREATE TABLE {name} (id int PRIMARY KEY, code text, amount int)")
+        deployment.sql(f"INSERT INTO {name} SELECT i, i::text, i FROM generate_series(1, 9) i")
+    deployment.sql("INSERT INTO b VALUES (10, 'word', 10)")
+    deployment.back_up(full=True)
+    deployment.sql("UPDATE a SET amount = 0; UPDATE b SET amount = 0")
+    result = in_place(deployment, "take-backup", where="CAST(code AS INTEGER) > 3")
+    assert [table.status for table in result.tables] == ["restored", "failed"]
+    assert "TRY_CAST" in result.tables[1].error
+    assert "word" not in result.tables[1].error
+    assert len(deployment.objects("records/restores/")) == 1
+
+
+def test_a_full_disk_fails_its_table_and_is_recorded(deployment, monkeypatch):
+    """The tables before it are restored, and the record says so."""
+    deployment.sql("CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)")
+    deployment.sql("CREATE TABLE b (id int PRIMARY KEY, note text)")
+    deployment.sql("INSERT INTO b SELECT i, repeat(md5(i::text), 6) FROM generate_series(1, 150000) i")
+    deployment.back_up(full=True)
+    deployment.sql("DELETE FROM a; UPDATE b SET note = note || 'y'")
+    monkeypatch.setattr(row_sets, "MEMORY", "40MB")
+    monkeypatch.setattr(row_sets, "_SETTINGS", (*row_sets._SETTINGS, "SET max_temp_directory_size = '1MB'"))
+    result = in_place(deployment, "replace")
+    assert [table.status for table in result.tables] == ["restored", "failed"]
+    assert "space" in result.tables[1].error
+    assert deployment.sql("SELECT count(*) FROM b WHERE note LIKE '%y'") == [(150_000,)]
+    assert len(deployment.objects("records/restores/")) == 1
+
+
+def test_a_base_that_covers_other_days_than_the_backup_is_refused(spend):
+    """Also where the days are those of the backup's own coverage."""
+    spend.back_up(days=parse_day_range("2025-01-01..2025-01-03"))
+    spend.back_up(days=parse_day_range("2025-01-01..2025-01-02"))
+    _, backup, base = (manifest.id for manifest in spend.backups())
+    with pytest.raises(UsageError, match="covers only the days"):
+        in_place(spend, "merge", backup=backup, base=base)
+
+
+def test_a_base_whose_days_begin_elsewhere_is_refused(deployment):
+    """Its rows lie on other days, so none would be found to be the same."""
+    deployment.sql(
+        "CREATE TABLE t (at timestamptz, id int PRIMARY KEY); INSERT INTO t VALUES ('2025-01-01 20:00+00', 1)"
+    )
+    for zone in ("UTC", "Asia/Tokyo"):
+        deployment.configure(f'[source]\ntimezone = "{zone}"\n[tables.t]\nday = "at"\n')
+        deployment.back_up(full=True)
+    backup, base = (manifest.id for manifest in deployment.backups())
+    [outcome] = in_place(deployment, "merge", backup=backup, base=base).tables
+    assert (outcome.status, "time zone" in outcome.error) == ("refused", True)
+
+
+def test_a_preview_never_takes_a_truncated_table_for_an_empty_one(spend, monkeypatch):
+    """Its snapshot comes after its lock: rows that were replaced just before are seen."""
+    planned = restore_in_place._planned
+
+    def after_a_truncate(*arguments: Any) -> TablePlan:
+        spend.sql(f"TRUNCATE spend; {SPEND.partition(';')[2]}")
+        return planned(*arguments)
+
+    monkeypatch.setattr(restore_in_place, "_planned", after_a_truncate)
+    request = RestoreRequest(backup="latest", in_place=True, on_conflict="replace", reason="a test")
+    [table] = plan_restore(spend.workspace, spend.url, request).tables
+    assert table.changes is not None
+    assert (table.changes.unchanged, table.changes.written) == (12, 0)
+
+
+def test_a_lost_machine_does_not_lock_writers_out_for_hours(deployment):
+    """The server asks a silent connection of a restore within a minute."""
+    with ArrowSession(deployment.url) as session:
+        begin(session, isolation="READ COMMITTED", lock_timeout_ms=1000)
+        idle, interval, count = (
+            int(session.rows(f"SELECT current_setting('tcp_keepalives_{setting}')")[0][0])
+            for setting in ("idle", "interval", "count")
+        )
+    assert 0 < idle + interval * count <= 60
