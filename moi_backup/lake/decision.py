@@ -275,7 +275,7 @@ class Decision:
         names = shape.key if shape.key is not None else tuple(column.name for column in shape.columns)
         texts = ", ".join(f"CAST(x.{shape.field(name)} AS VARCHAR)" for name in names)
         found = " UNION ".join(
-            f"SELECT {texts} FROM {side} AS x JOIN groups ON groups.k IS NOT DISTINCT FROM x.k AND groups.conflict"
+            f"SELECT {texts} FROM {side} AS x JOIN {side}_judged AS j ON j.id = x.id AND j.conflict"
             for side in ("gone", "come")
         )
         rows = self.sets.sql(f"{found} ORDER BY ALL NULLS FIRST LIMIT {most}")

@@ -17,7 +17,7 @@ from moi_backup.lake.untyped import arrow
 from moi_backup.model.table import Column
 
 _LEFT = "left_values"
-_WANTED = "come.id IN (SELECT id FROM come_taken) OR come.k IN (SELECT k FROM groups WHERE conflict)"
+_WANTED = "come.id IN (SELECT id FROM come_taken) OR come.id IN (SELECT id FROM come_judged WHERE conflict)"
 
 
 class LeftValues:
@@ -51,7 +51,7 @@ class LeftValues:
 
     def conflicts(self) -> Iterator[pa.Table]:
         """The same for the backup's rows of the groups in conflict."""
-        return self._rows("come.k IN (SELECT k FROM groups WHERE conflict)")
+        return self._rows("come.id IN (SELECT id FROM come_judged WHERE conflict)")
 
     def _rows(self, which: str) -> Iterator[pa.Table]:
         fields = ", ".join(f"come.{field}" for field in self._sets.shape.fields)
