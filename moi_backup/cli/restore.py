@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--plan", metavar="TOKEN", help="In place: write only what the preview with this token showed.")
 @reason_option
 @click.option("--schema", metavar="S", help="Restore into this (scratch) schema instead of the tables' own.")
+@click.option("--schema-from-backup", is_flag=True, help="With --schema, a new one: tables as the backup defines them.")
 @table_option
 @days_option
 @without_scope_option
@@ -74,6 +75,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     plan: str | None,
     reason: str,
     schema: str | None,
+    schema_from_backup: bool,
     tables: tuple[str, ...],
     days: str | None,
     without_scopes: tuple[str, ...],
@@ -94,6 +96,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
         tables=table_names(invocation, tables),
         days=day_range(days),
         schema=schema,
+        schema_from_backup=schema_from_backup,
         in_place=in_place,
         on_conflict=cast("ConflictPolicy | None", on_conflict),
         base=base,

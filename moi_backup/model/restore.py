@@ -23,6 +23,8 @@ DamagedPolicy = Literal["fail", "skip", "older"]
 class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked for. `schema` puts the tables into a scratch schema instead of their own.
 
+    With `schema_from_backup` they have the definitions of the backup there, and the schema must be a new one.
+
     `in_place` writes into tables that exist, by the policy `on_conflict`; `create_missing` (with a scratch schema)
     makes those that do not. `without_scopes` leaves out the columns of these encryption scopes. `by` is who asks; "":
     the user of the operating system.
@@ -57,6 +59,7 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 2
     damaged: DamagedPolicy = "fail"
     renames: tuple[tuple[str, str], ...] = ()
+    schema_from_backup: bool = False
 
 
 class ColumnSum(msgspec.Struct, frozen=True, kw_only=True):

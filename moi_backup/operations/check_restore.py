@@ -23,6 +23,8 @@ def check_request(request: RestoreRequest, *, preview: bool = False) -> None:
             meaning="A restore in place repeats nothing, and never writes rows that are not the backup's.",
             remedy="Leave them out, or restore into a scratch schema (--schema) without --in-place.",
         )
+    if request.schema_from_backup:
+        _check_schema(request)
     if request.renames and len(request.tables or ()) != 1:
         raise UsageError(
             "--rename is said of the columns of one table.",
@@ -38,6 +40,15 @@ def check_request(request: RestoreRequest, *, preview: bool = False) -> None:
             raise UsageError(
                 f"{option} is for --on-conflict {policy}.", remedy=f"Choose that policy, or leave out {option}."
             )
+
+
+def _check_schema(request: RestoreRequest) -> None:
+    if request.schema is None or request.in_place or request.resume or request.without_scopes:
+        raise UsageError(
+            "--schema-from-backup restores the definitions of the backup, whole, into a new schema (--schema NAME).",
+            meaning="They stand beside the live tables: --in-place, --resume and --without-scope have no place there.",
+            remedy="Add --schema NAME and leave these out.",
+        )
 
 
 def _require_words(request: RestoreRequest, *, preview: bool) -> None:

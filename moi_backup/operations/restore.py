@@ -111,6 +111,7 @@ def restore(
                 prepared.repository,
                 prepared.backup,
                 others=prepared.backups,
+                restore=begun.id,
                 request=request,
                 progress=progress,
             )
@@ -214,6 +215,11 @@ def _tables(backup: BackupManifest, request: RestoreRequest) -> list[TableName]:
             f"Two tables would become the same table in schema {request.schema!r}.",
             remedy="Restore them one by one with --table into different schemas.",
         )
+    if request.schema_from_backup and len({name.schema for name in names}) > 1:
+        raise UsageError(
+            f"--schema-from-backup makes the tables of one schema in {request.schema!r}, and these are of several.",
+            remedy="Choose those of one schema (--table), and another --schema for each.",
+        )
     return names
 
 
@@ -294,6 +300,8 @@ def _table_plan(
         raise wrong_key(f"{name} cannot be restored", locked)
     if days is not None and stored.whole.day is None:
         return refuse(plan, "it has no day column, so it cannot be restored by days")
+    if request.schema_from_backup and _is_schema(conn, plan.target.schema):
+        return refuse(plan, f"schema {plan.target.schema} exists; choose a new one, so that definitions do not mix")
     if plan.target in existing and request.resume:
         return _compared(conn, plan)
     if plan.target in existing and not request.in_place:
@@ -305,6 +313,10 @@ def _table_plan(
     if plan.target not in existing and request.in_place and not request.create_missing:
         return refuse(plan, "it does not exist; leave out --in-place to create it")
     return msgspec.structs.replace(plan, action="in-place") if plan.target in existing else plan
+
+
+def _is_schema(conn: Connection, name: str) -> bool:
+    return bool(run(conn, f"SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname IN ({literal_list([name])})"))
 
 
 def _compared(conn: Connection, plan: TablePlan) -> TablePlan:
@@ -336,7 +348,11 @@ def _notes(backup: BackupManifest, request: RestoreRequest) -> tuple[str, ...]:
     notes = [f"Not in this backup, because nothing protects it: {name}." for name in backup.unprotected]
     if not backup.coverage.complete:
         notes.append(f"Backup {backup.id} is limited: only what it covers is restored, and nothing else is touched.")
-    if request.schema is not None:
+    if request.schema_from_backup:
+        notes.append(
+            f"Tables in schema {request.schema} have the backup's definitions; their sequences begin anew there."
+        )
+    elif request.schema is not None:
         notes.append(
             "Tables in a scratch schema have the backup's columns and rows, without keys, indexes and triggers."
         )

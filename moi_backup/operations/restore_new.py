@@ -7,7 +7,7 @@ moment, every table is whole or absent, and a resumed restore does the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +21,7 @@ from moi_backup.model.table import Column, TableName
 from moi_backup.operations.damaged_days import mend
 from moi_backup.operations.in_dependency_order import in_dependency_order
 from moi_backup.operations.move_sequences import move_sequences
+from moi_backup.operations.moved_definitions import moved_definitions
 from moi_backup.operations.new_table import Definition, NewTable, TableRestorer, begin, outcome_of, savepoint
 from moi_backup.operations.present_tables import Present, read_present
 from moi_backup.operations.progress import Progress
@@ -34,6 +35,7 @@ from moi_backup.repository.repository import Repository
 EXISTS = ("42710", "42P07", "42723", "42P06", "42P16")  # duplicate object, table, function, schema; and its like
 CLASSES = ("critical", "historical", "reports")
 
+_ROLES = "SELECT rolname::text FROM pg_catalog.pg_roles"
 _TABLES = """SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"""
 
@@ -69,20 +71,24 @@ def create_tables(
     *,
     others: Callable[[], Iterable[BackupManifest]],
     request: RestoreRequest,
+    restore: str,
     progress: Progress,
 ) -> Created:
     """Create, load and prove the tables; raises only when nothing at all could be done.
 
-    `others` gives the manifests of all listed backups, asked for when days of this one are damaged.
+    `others` gives the manifests of all listed backups, asked for when days of this one are damaged; `restore` is the
+    id of the restore.
     """
     stopping = Stopping(OneAtATime(progress) if request.jobs > 1 else progress)
     with ArrowSession(url) as session:
         version = begin(session)
-        steps = (
-            _archive_steps(url, session, tables, repository, backup, server_major=version // 10000)
-            if request.schema is None
-            else _scratch_steps(session, request.schema, tables)
-        )
+        if request.schema is None:
+            steps = _archive_steps(url, session, tables, repository, backup, server_major=version // 10000)
+        elif request.schema_from_backup:
+            archive = _archive(repository, backup, server_major=version // 10000)
+            steps = _moved_steps(url, session, tables, archive, backup, into=request.schema, restore=restore)
+        else:
+            steps = _scratch_steps(session, request.schema, tables)
         _share(session, steps.shared, progress)
         session.script("COMMIT")
         created = Created(list(steps.impossible), list(steps.omitted))
@@ -135,9 +141,8 @@ def _archive_steps(
     server_major: int,
 ) -> _Steps:
     """From the definitions of the backup, for the tables that can exist without others."""
-    roles = [name for (name,) in session.rows("SELECT rolname::text FROM pg_catalog.pg_roles")]
-    with repository.open_file(backup.schema.digest, size=backup.schema.size) as archive:
-        entries = read_archive(archive, server_major=server_major)
+    roles = [name for (name,) in session.rows(_ROLES)]
+    entries = _archive(repository, backup, server_major=server_major)
     compared = [table.plan.table for table in tables if table.plan.action == "compare"]
     present = Present({}, frozenset())
     if compared:
@@ -161,6 +166,53 @@ def _archive_steps(
         omitted=tuple(f"Left out: {omitted.what}, because {omitted.why}." for omitted in plan.omitted),
         impossible=tuple(impossible),
     )
+
+
+def _archive(repository: Repository, backup: BackupManifest, *, server_major: int) -> tuple[Entry, ...]:
+    with repository.open_file(backup.schema.digest, size=backup.schema.size) as archive:
+        return read_archive(archive, server_major=server_major)
+
+
+def _moved_steps(
+    url: str,
+    session: ArrowSession,
+    tables: Sequence[NewTable],
+    entries: Sequence[Entry],
+    backup: BackupManifest,
+    *,
+    into: str,
+    restore: str,
+) -> _Steps:
+    """From the definitions of the backup, in another schema: nothing in them speaks of the live one any more."""
+    roles = [name for (name,) in session.rows(_ROLES)]
+    first, impossible = _possible(entries, tables, partial(plan_schema, entries, roles=roles))
+    by_target = {TableName(into, one.table.name): one.table for one in first.tables}
+    if not by_target:
+        return _Steps(shared=(), definitions={}, impossible=tuple(impossible))
+    [schema] = {table.schema for table in by_target.values()}
+    moved = moved_definitions(url, first, backup, schema=schema, into=into, restore=restore)
+    plan = plan_schema(moved.entries, by_target, roles=roles)
+    stored = {table.plan.table: table.stored.manifest.restorable for table in tables}
+    return _Steps(
+        shared=plan.shared,
+        definitions={
+            by_target[one.table]: Definition(
+                one.create_sql,
+                one.finish_sql,
+                _typed(stored[by_target[one.table]], moved.types[one.table]),
+                frozenset(by_target[table] for table in one.after),
+            )
+            for one in plan.tables
+        },
+        final=plan.final,
+        omitted=tuple(f"Left out: {one.what}, because {one.why}." for one in (*first.omitted, *plan.omitted)),
+        impossible=tuple(impossible),
+    )
+
+
+def _typed(columns: Sequence[Column], types: Mapping[str, str]) -> tuple[Column, ...]:
+    """The columns with the types that they have in the other schema."""
+    return tuple(msgspec.structs.replace(column, pg_type=types[column.name]) for column in columns)
 
 
 def _possible(
