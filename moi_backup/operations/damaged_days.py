@@ -189,7 +189,7 @@ def _refusal(error: DamagedObject, lost: Sequence[str], found: dict[str, _Source
         told.append(f"{_days(nowhere)}: whole in no other backup before it")
     older = "--damaged older takes their newest whole state before this backup, " if found and policy == "fail" else ""
     refusal = DamagedDays(error.object_name, error.kind, f"{error.detail}; {'; '.join(told)}")
-    refusal.meaning = "The table was not restored, because it would not be whole."
+    refusal.meaning = f"{error.meaning} The table was not restored, because it would not be whole.".strip()
     refusal.remedy = f"{older}--damaged skip leaves these days out; both say so for each day."
     return refusal
 
