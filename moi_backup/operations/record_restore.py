@@ -5,14 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
 from moi_backup.errors import MoiError
-from moi_backup.model.restore import RestoreRequest, RestoreResult, TableChanges, TableOutcome
+from moi_backup.model.restore import RestoreRequest, RestoreResult, TableChanges, TableOutcome, TablePlan
 from moi_backup.model.restore_record import RecordedTable, RestoreRecord
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository.documents import timestamp
@@ -57,6 +58,33 @@ def record_restore(
     except MoiError as error:
         return _untold(result, error.what)
     return msgspec.structs.replace(result, id=begun.id)
+
+
+@contextmanager
+def recorded_when_stopped(
+    workspace: Workspace,
+    repository: Repository | None,
+    begun: RestoreBegun,
+    request: RestoreRequest,
+    so_far: Callable[[], RestoreResult],
+) -> Generator[None]:
+    """Record what was done up to then when a restore is stopped (by a signal, a defect): tables commit one by one."""
+    try:
+        yield
+    except BaseException:
+        record_restore(workspace, repository, begun, request, so_far())
+        raise
+
+
+def stopped_outcome(table: TablePlan) -> TableOutcome:
+    """The outcome of a table whose restore was stopped before its end was seen."""
+    return TableOutcome(
+        table=table.table,
+        target=table.target,
+        status="failed",
+        error="The restore was stopped before this table was seen to be done: it is as before, unless its commit was "
+        "on its way at that moment (moi-backup diff tells).",
+    )
 
 
 def restore_record(

@@ -22,13 +22,13 @@ from moi_backup.operations.backup_debris import scratch_folder
 from moi_backup.operations.check_restore import check_request
 from moi_backup.operations.database_errors import database_errors
 from moi_backup.operations.in_place import InPlace
-from moi_backup.operations.in_turn import in_turn
+from moi_backup.operations.in_turn import Restored, in_turn
 from moi_backup.operations.keep_replaced import KeepReplaced
 from moi_backup.operations.locked_columns import wrong_key
 from moi_backup.operations.open_for_reading import Reading, open_for_reading
 from moi_backup.operations.previewed import as_previewed, refuse, refused_outcome, with_changes
 from moi_backup.operations.progress import Progress, Silent
-from moi_backup.operations.record_restore import begin_restore, record_restore
+from moi_backup.operations.record_restore import begin_restore, record_restore, recorded_when_stopped, stopped_outcome
 from moi_backup.operations.restore_in_place import Changing
 from moi_backup.operations.restore_new import NewTable, create_tables
 from moi_backup.operations.restoring_alone import alone
@@ -39,6 +39,7 @@ from moi_backup.postgres.identifiers import literal_list, qualified
 from moi_backup.postgres.session import Connection, begin, connect, run
 from moi_backup.repository.backups import resolve_backup, try_backups
 from moi_backup.repository.chain import published
+from moi_backup.repository.leases import Lease
 from moi_backup.repository.repository import Repository
 
 LOCK_TIMEOUT_MS = 10_000
@@ -103,41 +104,64 @@ def restore(
             prepared = replace(prepared, plan=as_previewed(prepared.plan, request.plan))
         outcomes = [refused_outcome(table) for table in prepared.plan.tables if table.action == "refuse"]
         problems: list[str] = []
-        new = _openable(prepared, ("create", "compare"), outcomes)
-        if new:
-            created = create_tables(
-                url,
-                [NewTable(*pair) for pair in new],
-                prepared.repository,
-                prepared.backup,
-                others=prepared.backups,
-                restore=begun.id,
-                request=request,
-                progress=progress,
-            )
-            outcomes += created.outcomes
-            problems += created.problems
-        if prepared.asked:
-            keep = None if lease is None else KeepReplaced(workspace, lease, url, begun.id, request.reason, progress)
-            with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
-                changing = Changing(url, prepared.backup, scratch, progress, keep)
-                openable = _openable(prepared, ("in-place",), outcomes)
-                for outcome, remaining in in_turn(
-                    [partial(changing.restore, table, prepared.asked[table.table]) for table, _ in openable]
-                ):
-                    outcomes.append(outcome)
-                    problems += remaining
-    order = [table.table for table in prepared.plan.tables]
-    result = RestoreResult(
+        into = None if reading.instead else reading.repository
+        with recorded_when_stopped(workspace, into, begun, request, lambda: _result(prepared, outcomes, problems)):
+            _carry_out(workspace, url, prepared, begun.id, lease, outcomes, problems, progress)
+    return record_restore(workspace, into, begun, request, _result(prepared, outcomes, problems))
+
+
+def _carry_out(
+    workspace: Workspace,
+    url: str,
+    prepared: _Prepared,
+    restore_id: str,
+    lease: Lease | None,
+    outcomes: list[TableOutcome],
+    problems: list[str],
+    progress: Progress,
+) -> None:
+    """Create the new tables, then change those in place; `outcomes` and `problems` grow table by table."""
+    request = prepared.request
+    new = _openable(prepared, ("create", "compare"), outcomes)
+    if new:
+        created = create_tables(
+            url,
+            [NewTable(*pair) for pair in new],
+            prepared.repository,
+            prepared.backup,
+            others=prepared.backups,
+            restore=restore_id,
+            request=request,
+            progress=progress,
+        )
+        outcomes += created.outcomes
+        problems += created.problems
+    if prepared.asked:
+        keep = None if lease is None else KeepReplaced(workspace, lease, url, restore_id, request.reason, progress)
+        with scratch_folder(prepared.repository.store, now=workspace.clock.now()) as scratch:
+            changing = Changing(url, prepared.backup, scratch, progress, keep)
+            openable = _openable(prepared, ("in-place",), outcomes)
+            works = [partial(changing.restore, table, prepared.asked[table.table]) for table, _ in openable]
+
+            def done(restored: Restored) -> None:
+                outcomes.append(restored[0])
+                problems.extend(restored[1])
+
+            in_turn(works, done=done)
+
+
+def _result(prepared: _Prepared, outcomes: Sequence[TableOutcome], problems: Sequence[str]) -> RestoreResult:
+    """What became of every planned table; one without an outcome was stopped or never begun."""
+    found = {outcome.table: outcome for outcome in outcomes}
+    return RestoreResult(
         backup=prepared.backup.id,
         address=prepared.plan.address,
-        reason=request.reason,
-        tables=tuple(sorted(outcomes, key=lambda outcome: order.index(outcome.table))),
+        reason=prepared.request.reason,
+        tables=tuple(found.get(table.table) or stopped_outcome(table) for table in prepared.plan.tables),
         notes=prepared.notes,
         problems=tuple(problems),
         base=prepared.plan.base,
     )
-    return record_restore(workspace, None if reading.instead else reading.repository, begun, request, result)
 
 
 def _with_changes(workspace: Workspace, prepared: _Prepared, url: str, progress: Progress) -> _Prepared:

@@ -12,8 +12,11 @@ import pytest
 
 from moi_backup.errors import UsageError
 from moi_backup.model.day import DayRange
+from moi_backup.model.restore import RestoreRequest
 from moi_backup.model.restore_record import RecordedTable, RestoreRecord
 from moi_backup.operations.list_restores import list_restores, show_restore
+from moi_backup.operations.progress import Silent
+from moi_backup.operations.restore import restore
 from tests.engine.copies import CopiedDeployment, flip
 
 SALES = """
@@ -120,3 +123,31 @@ def test_the_status_says_how_much_was_restored() -> None:
     cases = {(whole,): "complete", (whole, failed): "partly", (failed,): "nothing"}
     assert {case: msgspec.structs.replace(record, tables=case).status for case in cases} == cases
     assert msgspec.structs.replace(record, problems=("a key",)).status == "partly"
+
+
+class StoppedAt(Silent):
+    """Stops, as Ctrl-C does, when a table begins."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+
+    def start(self, task: str, *, total: int, unit: str = "rows") -> None:
+        if task == self._table:
+            raise KeyboardInterrupt
+
+
+def test_a_restore_stopped_between_two_tables_records_what_was_done(deployment):
+    """The first table is committed: the record says so, and with it the restore can be undone."""
+    for name in ("a", "b"):
+        deployment.sql(f"CREATE TABLE {name} (id int PRIMARY KEY, v int); INSERT INTO {name} VALUES (1, 1), (2, 2)")
+    deployment.back_up(full=True)
+    deployment.sql("UPDATE a SET v = 0; UPDATE b SET v = 0")
+    request = RestoreRequest(backup="latest", in_place=True, on_conflict="replace", reason="a test")
+    with pytest.raises(KeyboardInterrupt):
+        restore(deployment.workspace, deployment.url, request, progress=StoppedAt("public.b"))
+    [listed] = list_restores(deployment.workspace).restores
+    first, second = show_restore(deployment.workspace, listed.id).tables
+    assert (first.status, first.updated, second.status) == ("restored", 2, "failed")
+    assert "stopped" in second.error
+    assert listed.can_undo
+    assert deployment.sql("SELECT sum(a.v), sum(b.v) FROM a JOIN b USING (id)") == [(3, 0)]
