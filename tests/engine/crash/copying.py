@@ -92,14 +92,19 @@ def _go_on_after_copy(place: Place, before: Place) -> None:
         require_listed_restore(copy)
     _copy(place)
     assert _data_of(copy) == _data_of(place)
+    assert place.objects(layout.RECORDS).items() <= copy.objects(layout.RECORDS).items()
     assert listed(copy) == listed(place)
     require_listed_restore(copy)
     require_sound(place, rows(place))
 
 
 def _data_of(place: Place) -> dict[str, bytes]:
-    """All objects without the marks, which tell writers of one place what they may not touch there."""
-    return {name: data for name, data in place.objects().items() if not name.startswith(layout.MARKS)}
+    """All objects but the marks, which tell writers of one place what they may not touch there, and the records.
+
+    A restore that was made from the copy as a repository of its own is recorded there alone.
+    """
+    own = (layout.MARKS, layout.RECORDS)
+    return {name: data for name, data in place.objects().items() if not name.startswith(own)}
 
 
 def _look_at_damage(place: Place, before: Place) -> None:
