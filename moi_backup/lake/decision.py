@@ -89,7 +89,7 @@ class Decision:
         # `g` and `c` are the numbers of rows in what the policies say.
         found = f"SELECT p.gone, p.come, {newest} FROM pairs AS p {rows} WHERE {limit}"
         self.sets.sql(
-            f"CREATE OR REPLACE TABLE judged AS SELECT gone, come, {_TAKES[self.policy]} AS takes,"
+            f"CREATE OR REPLACE TABLE judged AS SELECT gone, come, coalesce({_TAKES[self.policy]}, false) AS takes,"
             f" {_CONFLICTS[self.policy]} AS conflict FROM (SELECT *, 1 AS g, 1 AS c FROM ({found})) AS found"
         )
         for side in ("gone", "come"):
@@ -116,7 +116,7 @@ class Decision:
         )
         limit = "true" if chosen is None else f"k IN ({chosen})"
         sets.sql(
-            f"CREATE OR REPLACE TABLE judged AS SELECT k, {_TAKES[self.policy]} AS takes,"
+            f"CREATE OR REPLACE TABLE judged AS SELECT k, coalesce({_TAKES[self.policy]}, false) AS takes,"
             f" {_CONFLICTS[self.policy]} AS conflict FROM (SELECT k, {picked} FROM ({sides}) GROUP BY k) AS found"
             f" WHERE {limit}"
         )

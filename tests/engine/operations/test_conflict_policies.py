@@ -96,6 +96,9 @@ def try_policy(deployment: Deployment, policy: ConflictPolicy, states: Any, key:
     if policy == "fail" and conflicts:
         assert (planned.action, outcome.status) == ("refuse", "refused")
         result = Counter(map(bits, states["live"]))
+    elif days is not None and "Day" not in key and "rows on other days hold" in planned.refusal:
+        assert outcome.status == "refused"
+        result = Counter(map(bits, states["live"]))
     else:
         assert outcome.status == "restored", outcome.error
         assert outcome.changes == planned.changes
@@ -141,3 +144,15 @@ def test_take_newer_needs_a_column_that_tells_time(deployment):
         deployment.restore(**request)
     [outcome] = deployment.restore(newer_by="k", **request).tables
     assert "does not tell when" in outcome.error
+
+
+def test_live_rows_stay_where_no_time_tells_the_newer_one(deployment):
+    """Both times are NULL, or the backup's alone, also of keys with several rows."""
+    deployment.sql(CREATE)
+    backup: list[Row] = [(1, "a", "1.00", None, None), (2, "b", "1.00", None, None), (3, "c", "1.00", None, 1)]
+    live: list[Row] = [(1, "a", "2.50", None, None), (2, "b", "2.50", None, 1), (3, "c", "2.50", None, 1)]
+    for more in ([], [(1, "d", None, None, None)]):  # a key with two rows is decided another way
+        twice = more + more
+        states: dict[str, list[Row]] = {"backup": backup + more, "live": live + twice, "base": []}
+        try_policy(deployment, "take-newer", states, ("k",), None)
+        assert rows_of(deployment) == Counter(map(bits, live + twice))

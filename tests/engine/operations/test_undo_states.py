@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from moi_backup.model.conflict_policy import ConflictPolicy
 from moi_backup.model.day import DayRange
+from moi_backup.model.restore import RestoreResult
 from moi_backup.model.undo import UndoOrder
 from moi_backup.operations.undo import plan_undo, undo
 from tests.engine.deployment import Deployment
@@ -32,6 +33,13 @@ def edited(rows: list[Row], edits: tuple[set[int], list[Row]]) -> list[Row]:
     return [row for place, row in enumerate(rows) if place not in places] + more
 
 
+def moved_away(result: RestoreResult, key: tuple[str, ...], days: object) -> bool:
+    """Whether it was refused since it would insert a key that rows on other days hold, as only some can be."""
+    refused = any("rows on other days hold" in table.error for table in result.tables)
+    assert not refused or (days is not None and "Day" not in key)
+    return refused
+
+
 def try_undo(
     deployment: Deployment, policy: ConflictPolicy, live: list[Row], backup: list[Row], edits: Any, key: Any, days: Any
 ) -> None:
@@ -43,6 +51,8 @@ def try_undo(
     fill(deployment, live)
     limit = None if days is None else DayRange(f"2025-01-0{days[0] + 1}", f"2025-01-0{days[1] + 1}")
     restored = deployment.restore(in_place=True, on_conflict=policy, days=limit, reason="a test")
+    if moved_away(restored, key, days):
+        return
     assert restored.complete, restored
     left = deployment.sql(_ROWS)
     now = edited(left, edits)
@@ -56,6 +66,9 @@ def try_undo(
     result, conflicts = reference("merge", {"live": now, "backup": live, "base": left}, key, days)
     done = undo(deployment.workspace, deployment.url, UndoOrder(restore=restored.id, plan=plan.token, reason="a test"))
     [outcome] = done.tables
+    if moved_away(done, key, days):
+        assert rows_of(deployment) == Counter(map(bits, now))
+        return
     assert outcome.status == "restored", outcome.error
     assert outcome.changes == plan.tables[0].changes
     assert outcome.changes is not None
@@ -65,8 +78,9 @@ def try_undo(
     if now == left:
         assert outcome.equal
         assert rows_of(deployment) == Counter(map(bits, live))
-    undo(deployment.workspace, deployment.url, UndoOrder(restore=done.id, reason="a test"))
-    assert rows_of(deployment) == Counter(map(bits, now))
+    after = rows_of(deployment)
+    again = undo(deployment.workspace, deployment.url, UndoOrder(restore=done.id, reason="a test"))
+    assert rows_of(deployment) == (after if moved_away(again, key, days) else Counter(map(bits, now)))
 
 
 @pytest.mark.parametrize("policy", POLICIES)
