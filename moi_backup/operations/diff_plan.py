@@ -9,10 +9,7 @@ from moi_backup.lake.row_sets import Shape
 from moi_backup.lake.stored_forms import common_form
 from moi_backup.model.diff import SchemaDifference
 from moi_backup.model.table import Column, DayColumn
-from moi_backup.postgres.types import base_type
-
-_SUMMED = ("smallint", "integer", "bigint", "numeric", "real", "double precision", "money")
-_SUMMED_DIGITS = 28  # ten thousand million such numbers still fit into the 38 digits of a sum
+from moi_backup.operations.summed_columns import summed_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,7 @@ def plan_diff(before: Definition, after: Definition, *, left_out: Collection[str
     by_day = before.day == after.day and (before.day is None or _same_day(before, after, before.day.column, names))
     key = next((key for key in (after.key, before.key) if key is not None and names.issuperset(key)), None)
     unsummed = {*(key or ()), *before.order_by, *after.order_by} if _has_order_key(before) else set(key or ())
-    summed = tuple(form.name for form in forms if form.name not in unsummed and _can_be_summed(form))
-    shape = Shape(tuple(forms), key, summed=summed)
+    shape = Shape(tuple(forms), key, summed=summed_columns(forms, without=unsummed))
     return DiffPlan(shape, by_day, tuple(_differences(before, after, by_day=by_day)))
 
 
@@ -75,11 +71,6 @@ def _same_day(before: Definition, after: Definition, name: str, compared: Collec
     """Whether the day column is compared in the type that both have."""
     one, other = before.column(name), after.column(name)
     return name in compared and one is not None and other is not None and one.arrow == other.arrow
-
-
-def _can_be_summed(column: Column) -> bool:
-    digits = int(column.arrow.partition("(")[2].partition(",")[0]) if column.arrow.startswith("decimal128") else 0
-    return base_type(column.pg_type) in _SUMMED and digits <= _SUMMED_DIGITS
 
 
 def _differences(before: Definition, after: Definition, *, by_day: bool) -> list[SchemaDifference]:
