@@ -18,7 +18,6 @@ from moi_backup.postgres.types import order_expression, select_expression
 
 ROWS_PER_READ = 5_000_000
 WORK_MEM = "64MB"
-DAY_ALIAS = "moi_day"
 
 
 class RowSource(NamedTuple):
@@ -34,6 +33,13 @@ class RowSource(NamedTuple):
     def labelled(self) -> bool:
         """Whether the SELECT adds the day as a column of its own, after the others."""
         return self.day is not None and self.day.kind != "date"
+
+    def free_name(self, name: str) -> str:
+        """The name, or one like it, that no column has: an ORDER BY would take the column for the added field."""
+        taken = {column.name for column in self.columns}
+        while name in taken:
+            name += "_"
+        return name
 
 
 class Read(NamedTuple):
@@ -84,7 +90,7 @@ def select_rows(
     if source.day is not None:
         order.insert(0, f"{day_expression(source.day)} ASC NULLS LAST")
         if source.labelled:
-            fields.append(f"{day_expression(source.day)} AS {DAY_ALIAS}")
+            fields.append(f"{day_expression(source.day)} AS {source.free_name('moi_day')}")
     where = "" if runs is None else f" WHERE {day_predicate(source.day, runs)}"
     by = f" ORDER BY {', '.join(order)}" if ordered else ""
     return f"SELECT {', '.join(fields)} FROM {from_clause(source)}{where}{by}"

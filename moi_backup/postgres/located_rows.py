@@ -17,4 +17,4 @@ _EXPRESSION = "tableoid::text || ' ' || ctid::text"
 
 def select_located(source: RowSource, runs: Sequence[tuple[str, str]] | None) -> str:
     """As `select_rows`, with the place after the table's columns (and before the label of the day)."""
-    return select_rows(source, runs, extra=(f"{_EXPRESSION} AS moi_place",))
+    return select_rows(source, runs, extra=(f"{_EXPRESSION} AS {source.free_name('moi_place')}",))

@@ -252,3 +252,18 @@ def test_writers_wait_for_a_restore_and_then_go_on(shop):
     assert result.complete, result
     found = shop.sql("SELECT count(*), max(substr(code, 2)::int) + 1 FROM sales WHERE day = '2025-05-05'")
     assert found[0][0] == found[0][1]
+
+
+def test_columns_may_have_the_names_that_the_engine_gives_to_its_own(deployment):
+    """What is added to a SELECT is never called as a column is: such a table is backed up and restored in place."""
+    deployment.sql(
+        "CREATE TABLE odd (moi_day int, moi_place int, at timestamptz, PRIMARY KEY (moi_day, moi_place));"
+        "INSERT INTO odd SELECT i, -i, timestamptz '2025-01-01 12:00+00' + i * interval '7 h'"
+        " FROM generate_series(1, 9) i"
+    )
+    deployment.configure('[tables.odd]\nday = "at"\n')
+    deployment.back_up(full=True)
+    deployment.sql("UPDATE odd SET at = at + interval '1 min' WHERE moi_day < 4; DELETE FROM odd WHERE moi_day = 5")
+    [outcome] = deployment.restore_in_place().tables
+    assert (outcome.status, outcome.equal) == ("restored", True), outcome.error
+    assert deployment.sql("SELECT count(*), count(*) FILTER (WHERE extract(minute FROM at) = 0) FROM odd") == [(9, 9)]
