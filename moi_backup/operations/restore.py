@@ -205,10 +205,9 @@ def _prepare(reading: Reading, url: str, request: RestoreRequest, configuration:
             _checked_plan(conn, url, repository, backup, name, request, existing=existing, keyless=keyless)
             for name in names
         )
+    tables, asked = _asked(Asking(repository, backup, base, request, configuration), tables, keyless)
     if keyless and len(keyless) == len(tables):
         raise keyless[0]
-    asking = Asking(repository, backup, base, request, configuration)
-    asked = {table.table: asking.table(table) for table in tables if table.action == "in-place"}
     plan = RestorePlan(
         backup=backup.id,
         taken_at=backup.started_at,
@@ -221,6 +220,23 @@ def _prepare(reading: Reading, url: str, request: RestoreRequest, configuration:
         notes=(*_notes(backup, request), *(_left_out(repository, backup, request) if request.without_scopes else ())),
     )
     return _Prepared(plan, reading, backup, request, asked)
+
+
+def _asked(
+    asking: Asking, tables: Sequence[TablePlan], keyless: list[WrongKey]
+) -> tuple[tuple[TablePlan, ...], dict[TableName, InPlace]]:
+    """What is asked of every table in place; one whose documents cannot be read (the base's too) is refused alone."""
+    plans: list[TablePlan] = []
+    asked: dict[TableName, InPlace] = {}
+    for plan in tables:
+        try:
+            if plan.action == "in-place":
+                asked[plan.table] = asking.table(plan)
+            plans.append(plan)
+        except (Damaged, StorageError, WrongKey) as error:
+            keyless += [error] if isinstance(error, WrongKey) else []
+            plans.append(refuse(plan, error.what))
+    return tuple(plans), asked
 
 
 def _tables(backup: BackupManifest, request: RestoreRequest) -> list[TableName]:

@@ -19,6 +19,7 @@ from moi_backup.operations.in_place import begin
 from moi_backup.operations.restore import plan_restore
 from moi_backup.operations.undo import undo
 from moi_backup.postgres.arrow_session import ArrowSession
+from moi_backup.repository.layout import table_name
 from tests.engine.deployment import Deployment
 from tests.engine.oracle import rows_of
 
@@ -241,3 +242,17 @@ def test_an_undo_waits_for_the_rows_that_its_tables_refer_to(deployment):
     undone = undo(deployment.workspace, deployment.url, UndoOrder(restore=restored.id, reason="a test"))
     assert undone.complete, undone
     assert deployment.sql("SELECT * FROM children") == [(1, 2)]
+
+
+def test_a_table_whose_base_is_damaged_is_refused_alone(deployment):
+    """The base of one table cannot be read: that table stays as it is, the other is merged."""
+    for name in ("a", "b"):
+        deployment.sql(f"CREATE TABLE {name} (id int PRIMARY KEY, v int); INSERT INTO {name} VALUES (1, 1)")
+    good = deployment.back_up(full=True).manifest.id
+    deployment.sql("UPDATE a SET v = 0; UPDATE b SET v = 0")
+    base = deployment.back_up().manifest
+    store = deployment.workspace.store()
+    store.put(table_name(next(entry.manifest for entry in base.tables if entry.table.name == "a")), b"rotten")
+    first, second = in_place(deployment, "merge", backup=good, base=base.id).tables
+    assert (first.status, second.status) == ("refused", "restored")
+    assert deployment.sql("SELECT a.v, b.v FROM a, b") == [(0, 1)]
