@@ -33,6 +33,7 @@ LOCK_TIMEOUT_MS, LOCK_PAUSE_SECONDS, LOCK_ATTEMPTS = 2_000, 1.0, 10
 ROW_TIMEOUT_MS = 30_000
 LOCK_NOT_AVAILABLE, UNDEFINED_TABLE = "55P03", "42P01"
 PLAN_LOCK_TIMEOUT_MS = 10_000
+CONNECTION_LOST = ("08", "57P")
 
 
 class KeptLocked(RefusedInPlace):
@@ -68,36 +69,48 @@ class Changing:
 
         A `plan` with a `part` is carried out only if the same would be done now. Besides, what failed after the commit.
         """
-        began = monotonic()
+        began, facts, problems = monotonic(), dict[str, Any](), list[str]()
         self.progress.start(str(plan.target), total=plan.rows)
         try:
             with ArrowSession(self.url) as session:
                 with scratch_errors(asked.target):
-                    facts = self._transaction(session, plan, asked)
-                problems = move_sequences(session, self.backup, plan.table) if plan.target == plan.table else []
+                    self._transaction(session, plan, asked, facts)
+                problems += move_sequences(session, self.backup, plan.table) if plan.target == plan.table else []
         except MoiError as error:
-            self.progress.finish(str(plan.target), "failed")
-            refused: dict[str, Any] = {
-                "status": "refused" if isinstance(error, RefusedInPlace) else "failed",
-                "error": str(error),
-            }
-            return TableOutcome(table=plan.table, target=plan.target, seconds=monotonic() - began, **refused), []
-        self.progress.finish(str(plan.target), "proved")
-        facts |= {"status": "restored", "rows": plan.rows, "seconds": monotonic() - began}
-        return TableOutcome(table=plan.table, target=plan.target, **facts), problems
+            if facts.get("status") == "restored":
+                problems.append(f"{plan.target} was restored; what came after its commit failed: {error.what}")
+            else:
+                facts["status"] = "refused" if isinstance(error, RefusedInPlace) else "failed"
+                facts["error"] = str(error)
+        self.progress.finish(str(plan.target), "proved" if facts["status"] == "restored" else "failed")
+        return TableOutcome(table=plan.table, target=plan.target, seconds=monotonic() - began, **facts), problems
 
-    def _transaction(self, session: ArrowSession, plan: TablePlan, asked: InPlace) -> dict[str, Any]:
-        """From BEGIN to COMMIT; the facts of the outcome."""
+    def _transaction(self, session: ArrowSession, plan: TablePlan, asked: InPlace, facts: dict[str, Any]) -> None:
+        """From BEGIN to COMMIT; `facts` of the outcome are filled as they become true."""
         _begin_alone(session, asked.target)
         with deciding(session, asked, scratch=self.scratch, progress=self.progress) as decided:
             if plan.part and plan.part != decided.part:
                 raise RefusedInPlace(asked.target, ["its rows or its definition changed since the preview"])
             proved = apply(decided, scratch=self.scratch, progress=self.progress)
-            kept: dict[str, Any] = {}
-            if self.keep is not None and decided.changes.written:
-                kept = self.keep.keep(decided, self.scratch)._asdict()
-            session.script("COMMIT")
-            return {"changes": decided.changes, "digest": proved.digest, "equal": proved.equal, **kept}
+            changes = decided.changes
+            if self.keep is not None and changes.written:
+                facts |= self.keep.keep(decided, self.scratch)._asdict()
+            _commit(session, asked.target)
+            facts |= {"status": "restored", "rows": plan.rows, "changes": changes, **proved._asdict()}
+
+
+def _commit(session: ArrowSession, target: TableName) -> None:
+    """Commit; a connection that is lost at this moment leaves open what became of it, and that is said."""
+    try:
+        session.script("COMMIT")
+    except Refused as error:
+        if error.sqlstate and not error.sqlstate.startswith(CONNECTION_LOST):
+            raise
+        raise MoiError(
+            f"{target}: the connection was lost while the change was committed: {error.what}",
+            meaning="The table is as it was before, or as restored; which of them is not known.",
+            remedy="moi-backup diff BACKUP live tells, and moi-backup undo takes it back if it was committed.",
+        ) from error
 
 
 def _planned(session: ArrowSession, plan: TablePlan, asked: InPlace, scratch: Path, progress: Progress) -> TablePlan:

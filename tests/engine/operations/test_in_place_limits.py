@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from moi_backup.errors import UsageError
+from moi_backup.errors import MoiError, UsageError
 from moi_backup.lake import row_sets
 from moi_backup.model.day import parse_day_range
 from moi_backup.model.restore import RestoreRequest, RestoreResult, TablePlan
@@ -256,3 +256,30 @@ def test_a_table_whose_base_is_damaged_is_refused_alone(deployment):
     first, second = in_place(deployment, "merge", backup=good, base=base.id).tables
     assert (first.status, second.status) == ("refused", "restored")
     assert deployment.sql("SELECT a.v, b.v FROM a, b") == [(0, 1)]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_connection_lost_around_the_commit_is_told_as_what_it_is(spend, monkeypatch, moment):
+    """Lost at the commit it is not known what became of the table; lost after it the table is restored, and said so."""
+    spend.sql("DELETE FROM spend WHERE id = 3")
+    kill = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'spend'::regclass AND granted"
+    asked = []
+    if moment == "before":
+        commit = restore_in_place._commit
+        monkeypatch.setattr(restore_in_place, "_commit", lambda *at: (asked.append(spend.sql(kill)), commit(*at)))
+    else:
+        gone = MoiError("the connection is gone")
+        monkeypatch.setattr(restore_in_place, "move_sequences", lambda *_: raising(gone))
+    result = in_place(spend, "keep-live")
+    [outcome] = result.tables
+    if moment == "before":
+        assert (outcome.status, "is not known" in outcome.error, bool(outcome.undo)) == ("failed", True, True)
+        assert spend.sql("SELECT count(*) FROM spend") == [(11,)]
+    else:
+        assert (outcome.status, outcome.equal) == ("restored", True)
+        assert "the connection is gone" in result.problems[0]
+        assert spend.sql("SELECT count(*) FROM spend") == [(12,)]
+
+
+def raising(error: Exception) -> Any:
+    raise error
