@@ -10,10 +10,8 @@ Restored = tuple[TableOutcome, list[str]]
 """What became of a table, and what failed after its commit."""
 
 
-def in_turn(
-    tables: Sequence[Callable[[], Restored]], *, done: Callable[[Restored], None] | None = None
-) -> list[Restored]:
-    """The results of all, in their order; `done` hears of each as it comes, of one that is tried again once more.
+def in_turn(tables: Sequence[Callable[[], Restored]], *, done: Callable[[Restored], None]) -> None:
+    """Restore all; `done` hears of each as it comes, of one that is tried again once more.
 
     One that is refused is tried again as long as another was written meanwhile: the row that it refers to may be there
     now, or the row that referred to it may be gone.
@@ -23,11 +21,9 @@ def in_turn(
     while waiting:
         for number in waiting:
             found[number] = tables[number]()
-            if done is not None:
-                done(found[number])
+            done(found[number])
         written = any(_written(found[number][0]) for number in waiting)
         waiting = [number for number in waiting if written and found[number][0].status == "refused"]
-    return [found[number] for number in range(len(tables))]
 
 
 def _written(outcome: TableOutcome) -> bool:

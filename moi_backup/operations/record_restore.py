@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 
 from moi_backup.errors import MoiError
-from moi_backup.model.restore import RestoreRequest, RestoreResult, TableChanges, TableOutcome, TablePlan
+from moi_backup.model.restore import RestorePlan, RestoreRequest, RestoreResult, TableChanges, TableOutcome, TablePlan
 from moi_backup.model.restore_record import RecordedTable, RestoreRecord
 from moi_backup.operations.workspace import Workspace
 from moi_backup.repository.documents import timestamp
@@ -76,8 +76,29 @@ def recorded_when_stopped(
         raise
 
 
-def stopped_outcome(table: TablePlan) -> TableOutcome:
-    """The outcome of a table whose restore was stopped before its end was seen."""
+def result_of(
+    plan: RestorePlan,
+    outcomes: Sequence[TableOutcome],
+    problems: Sequence[str],
+    *,
+    reason: str,
+    notes: tuple[str, ...],
+) -> RestoreResult:
+    """What became of every planned table: the last of its outcomes; one without any was stopped or never begun."""
+    found = {outcome.table: outcome for outcome in outcomes}
+    return RestoreResult(
+        backup=plan.backup,
+        address=plan.address,
+        reason=reason,
+        tables=tuple(found.get(table.table) or _stopped(table) for table in plan.tables),
+        notes=notes,
+        problems=tuple(problems),
+        base=plan.base,
+        undoes=plan.undoes,
+    )
+
+
+def _stopped(table: TablePlan) -> TableOutcome:
     return TableOutcome(
         table=table.table,
         target=table.target,

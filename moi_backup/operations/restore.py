@@ -6,7 +6,6 @@ restore into new tables is resumed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +21,7 @@ from moi_backup.operations.open_for_reading import open_for_reading
 from moi_backup.operations.prepare_restore import PreparedRestore, prepare_restore
 from moi_backup.operations.previewed import as_previewed, refused_outcome, with_changes
 from moi_backup.operations.progress import Progress, Silent
-from moi_backup.operations.record_restore import begin_restore, record_restore, recorded_when_stopped, stopped_outcome
+from moi_backup.operations.record_restore import begin_restore, record_restore, recorded_when_stopped, result_of
 from moi_backup.operations.restore_in_place import Changing
 from moi_backup.operations.restore_new import NewTable, create_tables
 from moi_backup.operations.restoring_alone import alone
@@ -64,9 +63,13 @@ def restore(
         outcomes = [refused_outcome(table) for table in prepared.plan.tables if table.action == "refuse"]
         problems: list[str] = []
         into = None if reading.instead else reading.repository
-        with recorded_when_stopped(workspace, into, begun, request, lambda: _result(prepared, outcomes, problems)):
+
+        def result() -> RestoreResult:
+            return result_of(prepared.plan, outcomes, problems, reason=request.reason, notes=prepared.notes)
+
+        with recorded_when_stopped(workspace, into, begun, request, result):
             _carry_out(workspace, url, prepared, begun.id, lease, outcomes, problems, progress)
-    return record_restore(workspace, into, begun, request, _result(prepared, outcomes, problems))
+    return record_restore(workspace, into, begun, request, result())
 
 
 def _carry_out(
@@ -107,20 +110,6 @@ def _carry_out(
                 problems.extend(restored[1])
 
             in_turn(works, done=done)
-
-
-def _result(prepared: PreparedRestore, outcomes: Sequence[TableOutcome], problems: Sequence[str]) -> RestoreResult:
-    """What became of every planned table; one without an outcome was stopped or never begun."""
-    found = {outcome.table: outcome for outcome in outcomes}
-    return RestoreResult(
-        backup=prepared.backup.id,
-        address=prepared.plan.address,
-        reason=prepared.request.reason,
-        tables=tuple(found.get(table.table) or stopped_outcome(table) for table in prepared.plan.tables),
-        notes=prepared.notes,
-        problems=tuple(problems),
-        base=prepared.plan.base,
-    )
 
 
 def _with_changes(workspace: Workspace, prepared: PreparedRestore, url: str, progress: Progress) -> PreparedRestore:

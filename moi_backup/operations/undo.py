@@ -27,7 +27,7 @@ from moi_backup.operations.locked_columns import wrong_key
 from moi_backup.operations.open_for_reading import Reading, open_for_reading
 from moi_backup.operations.previewed import as_previewed, refuse, refused_outcome, with_changes
 from moi_backup.operations.progress import Progress, Silent
-from moi_backup.operations.record_restore import begin_restore, record_restore
+from moi_backup.operations.record_restore import begin_restore, record_restore, recorded_when_stopped, result_of
 from moi_backup.operations.restore_in_place import Changing
 from moi_backup.operations.restoring_alone import alone
 from moi_backup.operations.stored_table import open_table
@@ -63,20 +63,18 @@ def undo(workspace: Workspace, url: str, order: UndoOrder, *, progress: Progress
         if order.plan is not None:
             prepared = prepared.with_changes(workspace, url, progress)
             prepared = replace(prepared, plan=as_previewed(prepared.plan, order.plan))
-        outcomes, problems = _carry_out(workspace, prepared, url, lease, begun.id, progress)
-    plan = prepared.plan
-    result = RestoreResult(
-        backup=plan.backup,
-        address=plan.address,
-        reason=order.reason,
-        tables=tuple(outcomes),
-        notes=(*reading.notes(), *plan.notes),
-        problems=tuple(problems),
-        undoes=plan.undoes,
-    )
-    if not plan.tables:
-        return result
-    return record_restore(workspace, None if reading.instead else reading.repository, begun, prepared.request, result)
+        if not prepared.plan.tables:
+            return result_of(prepared.plan, (), (), reason=order.reason, notes=(*reading.notes(), *prepared.plan.notes))
+        outcomes, problems = list[TableOutcome](), list[str]()
+        into = None if reading.instead else reading.repository
+
+        def result() -> RestoreResult:
+            notes = (*reading.notes(), *prepared.plan.notes)
+            return result_of(prepared.plan, outcomes, problems, reason=order.reason, notes=notes)
+
+        with recorded_when_stopped(workspace, into, begun, prepared.request, result):
+            _carry_out(workspace, prepared, url, lease, begun.id, outcomes, problems, progress)
+    return record_restore(workspace, into, begun, prepared.request, result())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +100,25 @@ class _Prepared:
 
 
 def _carry_out(
-    workspace: Workspace, prepared: _Prepared, url: str, lease: Lease | None, restore: str, progress: Progress
-) -> tuple[list[TableOutcome], list[str]]:
-    """The outcome of every table in the order of the plan, and what failed after a commit."""
-    outcomes: list[TableOutcome] = []
-    problems: list[str] = []
+    workspace: Workspace,
+    prepared: _Prepared,
+    url: str,
+    lease: Lease | None,
+    restore: str,
+    outcomes: list[TableOutcome],
+    problems: list[str],
+    progress: Progress,
+) -> None:
+    """Change every table that can be; `outcomes`, and `problems` after a commit, grow table by table."""
     keep = None
     if lease is not None:
         keep = KeepReplaced(workspace, lease, url, restore, prepared.request.reason, progress)
+    backup_of = {table.table: table.backup for table in prepared.plan.tables}
+
+    def done(restored: Restored) -> None:
+        outcomes.append(msgspec.structs.replace(restored[0], backup=backup_of[restored[0].table]))
+        problems.extend(restored[1])
+
     with scratch_folder(prepared.reading.repository.store, now=workspace.clock.now()) as scratch:
         works: list[Callable[[], Restored]] = []
         for table in prepared.plan.tables:
@@ -118,10 +127,7 @@ def _carry_out(
                 continue
             changing = Changing(url, prepared.backups[table.table], scratch, progress, keep)
             works.append(partial(changing.restore, table, prepared.asked[table.table]))
-        for table, (outcome, remaining) in zip(prepared.plan.tables, in_turn(works), strict=True):
-            outcomes.append(msgspec.structs.replace(outcome, backup=table.backup))
-            problems += remaining
-    return outcomes, problems
+        in_turn(works, done=done)
 
 
 def _left_alone(table: TablePlan) -> Restored:
