@@ -135,7 +135,7 @@ def test_what_does_not_fit_into_memory_goes_to_the_disk_encrypted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A difference of many times the memory limit is right, and the scratch files do not show the rows."""
-    monkeypatch.setattr(row_sets, "MEMORY", "60MB")
+    monkeypatch.setattr(row_sets, "MEMORY", "100MB")
     columns = (Column("id", "integer", "native", "int32"), Column("name", "text", "native", "string"))
     spilled = set[bool]()
     with RowSets(Shape(columns, ("id",)), scratch=tmp_path) as sets:
